@@ -1,0 +1,150 @@
+# `make demo` and `make test` set up what they need: Python 3.11 or later and make are enough, and a
+# C compiler is used when there is one.
+#
+#   make demo     messages cross a real socket, piece by piece
+#   make test     everything a change must pass
+#   make fuzz     a minute of hostile bytes for the message processor
+#   make docs     the documentation as a site, in site/
+#   make bench    what a message costs, in nanoseconds
+#   make bench-peers    Telex side by side with its peers; renews docs/performance.md
+#   make bench-check    fails where a message takes 10 % more instructions than before (valgrind);
+#                       UPDATE=1 renews the figures, FIGURES=FILE keeps them elsewhere
+#   make format   lay the code out as `make test` wants it
+#   make clean    remove all that make made
+#
+# PYTHON=python3.12 chooses the interpreter of a new environment, VENV=.venv-3.12 where that goes.
+# JOBS=8 runs so many tests at a time; most of them wait for each other, and not for a processor.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 4
+
+PY := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal
+MEASURED := --cov --cov-report=
+COVERAGE := $(PY) -m coverage
+# Brings node with it; without the first variable it would ask the network whether it is the newest.
+PYRIGHT := PYRIGHT_PYTHON_IGNORE_WARNINGS=1 PYTHONPATH=src \
+    PATH="$(abspath $(VENV))/bin:$$PATH" $(PY) -m pyright
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+
+# $(VENV) holds telex as it stands in src/, so that edits count; $(COMPILED), put first on the path,
+# holds what a wheel would bring.
+COMPILED := $(abspath $(VENV)/compiled)
+BUILD_FILES := pyproject.toml setup.py $(wildcard _build/*.py)
+SOURCES := $(shell find src/telex -name '*.py')
+CAN_COMPILE := $(PY) _build/compiler.py
+
+# The core is what is compiled and the words it is written in.
+CORE_SOURCES := src/telex/protocol/*,src/telex/errors.py,src/telex/limits.py
+CORE_TESTS := tests/protocol tests/test_errors.py tests/test_limits.py
+OTHER_TESTS := tests $(addprefix --ignore=,$(CORE_TESTS)) --ignore=tests/typing
+# Compiled, the core is tested by itself, and in every pair of client and server. What takes long there
+# is waiting for limits, which compiling does not change.
+COMPILED_TESTS := $(CORE_TESTS) tests/behaviour --ignore=tests/behaviour/test_limits.py \
+    tests/test_application.py tests/test_course.py tests/test_package.py tests/test_tracing.py
+CHECKED := $(wildcard src tests _build setup.py conformance benchmarks docs/*.py examples fuzz)
+
+.NOTPARALLEL:
+.PHONY: demo test check test-pure test-compiled docs fuzz bench bench-check bench-peers format clean compiled
+unexport PYTHONPATH
+
+demo: $(VENV)/.cli compiled
+	@PYTHONPATH=$(COMPILED) $(VENV)/bin/telex demo
+
+test: check test-pure test-compiled
+
+check: $(VENV)/.dev
+	$(PY) -m ruff check $(CHECKED)
+	$(PY) -m ruff format --check $(CHECKED)
+	$(PY) -m mypy $(CHECKED)
+	$(PYRIGHT)
+	$(PYRIGHT) --verifytypes telex --ignoreexternal > $(VENV)/types.txt || \
+	    { cat $(VENV)/types.txt; exit 1; }
+
+# The core's own tests come first, and must reach every branch of it without any other test's help.
+test-pure: $(VENV)/.dev
+	$(PYTEST) $(MEASURED) $(CORE_TESTS)
+	$(COVERAGE) report --include='$(CORE_SOURCES)' --fail-under=100
+	TELEX_EXPECT_COMPILED=0 $(PYTEST) $(MEASURED) --cov-append --doctest-modules src $(OTHER_TESTS)
+	$(COVERAGE) report
+
+test-compiled: $(VENV)/.dev
+	@if why_not=$$($(CAN_COMPILE)); then \
+	    $(MAKE) --silent $(COMPILED)/.built && \
+	    TELEX_EXPECT_COMPILED=1 PYTHONPATH=$(COMPILED) $(PYTEST) $(COMPILED_TESTS); \
+	else \
+	    echo "The compiled build is NOT tested: $$why_not."; \
+	fi
+
+# Material for MkDocs would announce its successor otherwise.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	@echo "The site is made: open site/index.html, or for its search: python3 -m http.server -d site"
+
+fuzz: $(VENV)/.fuzz
+	mkdir -p fuzz/found
+	$(PY) fuzz/fuzz_processor.py -max_total_time=60 -artifact_prefix=fuzz/found/
+
+bench: $(VENV)/.dev compiled
+	PYTHONPATH=$(COMPILED) $(PY) -m benchmarks codec
+
+bench-peers: $(VENV)/.bench compiled
+	PYTHONPATH=$(COMPILED) $(PY) -m benchmarks peers --write
+
+bench-check: $(VENV)/.dev compiled
+	PYTHONPATH=$(COMPILED) $(PY) -m benchmarks instructions \
+	    $(if $(UPDATE),--update) $(if $(FIGURES),--figures '$(FIGURES)')
+
+format: $(VENV)/.dev
+	$(PY) -m ruff check --fix $(CHECKED)
+	$(PY) -m ruff format $(CHECKED)
+
+clean:
+	rm -rf $(VENV) build dist site src/telex.egg-info
+	rm -rf .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(CHECKED) -name __pycache__ -prune -exec rm -rf {} +
+
+# For what runs better compiled, and runs all the same where that cannot be had.
+compiled: $(VENV)/.created
+	@if why_not=$$($(CAN_COMPILE)); then \
+	    $(MAKE) --silent $(COMPILED)/.built || echo "Compiling failed; telex runs as pure Python."; \
+	else \
+	    rm -rf $(COMPILED); \
+	    echo "Telex runs as pure Python: $$why_not."; \
+	fi
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Telex needs Python 3.11 or later, and $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+	    echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; \
+	    exit 1; \
+	} >&2
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.cli: $(VENV)/.created pyproject.toml
+	$(PIP_INSTALL) --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.created pyproject.toml
+	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.cli $(VENV)/.docs
+
+$(VENV)/.docs: $(VENV)/.created pyproject.toml
+	$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.created pyproject.toml
+	$(PIP_INSTALL) --editable '.[bench]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.created pyproject.toml
+	$(PIP_INSTALL) --editable '.[fuzz]'
+	@touch $@
+
+$(COMPILED)/.built: $(VENV)/.created $(BUILD_FILES) $(SOURCES)
+	@echo "Compiling the protocol, which takes a few seconds"
+	rm -rf $(COMPILED)
+	TELEX_MYPYC=1 $(PIP_INSTALL) --no-deps --target $(COMPILED) .
+	@touch $@
