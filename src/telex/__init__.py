@@ -1,0 +1,89 @@
+"""Telex: Python programs exchange messages over sockets instead of bytes.
+
+Every public name is here, except the front-ends: ``telex.sync`` and ``telex.asyncio`` are loaded
+when they are first used, so that the protocol alone brings neither sockets nor an event loop. So is
+``telex.testing``, the tools for users' tests; they raise their errors themselves, and leave pytest
+no assertion to explain (PYTEST_DONT_REWRITE).
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING
+
+from telex.address import Address
+from telex.application import Application, Peer
+from telex.errors import (
+    AddressError,
+    ConnectError,
+    ConnectionClosedError,
+    ContentError,
+    CredentialsError,
+    IncompleteMessageError,
+    ProtocolError,
+    Refusal,
+    RemoteError,
+    RequestTimeoutError,
+    TelexError,
+    TooLargeError,
+    WaitTimeoutError,
+)
+from telex.limits import Limits
+from telex.observer import Observer
+from telex.protocol.message import Message, MessageFactory
+from telex.protocol.processor import MessageProcessor, State
+
+__all__ = [
+    "Address",
+    "AddressError",
+    "Application",
+    "ConnectError",
+    "ConnectionClosedError",
+    "ContentError",
+    "CredentialsError",
+    "IncompleteMessageError",
+    "Limits",
+    "Message",
+    "MessageFactory",
+    "MessageProcessor",
+    "Observer",
+    "Peer",
+    "ProtocolError",
+    "Refusal",
+    "RemoteError",
+    "RequestTimeoutError",
+    "State",
+    "TelexError",
+    "TooLargeError",
+    "WaitTimeoutError",
+    "__version__",
+    "is_compiled",
+]
+
+__version__ = "0.1.0"
+
+_LOADED_LATER = ("asyncio", "sync", "testing")
+
+
+def is_compiled() -> bool:
+    """Tell whether the protocol runs as machine code; without that it is a few times slower."""
+    return not isinstance(MessageProcessor.receive_bytes, FunctionType)
+
+
+def __dir__() -> list[str]:
+    """Name what may be used, loaded or not."""
+    return sorted([*__all__, *_LOADED_LATER])
+
+
+if TYPE_CHECKING:
+    from telex import asyncio as asyncio
+    from telex import sync as sync
+    from telex import testing as testing
+else:  # a type checker that saw this function would believe in any name
+
+    def __getattr__(name: str) -> ModuleType:
+        """Load a part of Telex at its first use."""
+        if name in _LOADED_LATER:
+            return importlib.import_module(f"telex.{name}")
+        raise AttributeError(f"module 'telex' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""The tests of Telex; they mirror ``src/telex``, one test file a module."""
