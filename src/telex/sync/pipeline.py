@@ -1,0 +1,98 @@
+"""Many requests under way at once, for one thread, and their answers in the order of the requests.
+
+Requests are sent as answers come, many with each system call, and only so many wait at a time. What
+goes wrong with one of them is given in the place of its answer, and costs the others nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from telex.errors import TelexError
+from telex.sync.answers import answer_to
+from telex.sync.deadlines import moment_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from telex.protocol.conversation import Call
+    from telex.protocol.message import Message
+    from telex.sync.link import Link
+
+
+class Pipeline:
+    """The requests of one call of ``Connection.request_many()``."""
+
+    def __init__(
+        self, link: Link, requests: Iterable[object], timeout: float | None, most: int
+    ) -> None:
+        self._link: Final = link
+        self._requests: Final = iter(requests)
+        self._timeout: Final = timeout
+        self._most: Final = most
+        self._under_way: Final[deque[tuple[Call, float | None]]] = deque()
+        self._has_more = True
+        self._failure: Exception | None = None
+
+    def answers(self) -> Iterator[Message | TelexError]:
+        """Send requests and give their answers; see ``Connection.request_many``."""
+        under_way = self._under_way
+        try:
+            while self._ask_more():
+                call, deadline = under_way[0]
+                answer = call.reply or self._answer_to(call, deadline)
+                under_way.popleft()
+                yield answer
+        finally:
+            for call, _ in under_way:
+                if not call.is_done:
+                    self._link.abandon(call)
+        if self._failure is not None:
+            raise self._failure
+
+    def _ask_more(self) -> bool:
+        """Send requests if it is time to; return whether an answer is still to be given.
+
+        Half of the requests are sent while the other half is answered, so that nobody idles.
+        """
+        under_way = self._under_way
+        if self._has_more and (len(under_way) <= self._most // 2 or not under_way[0][0].is_done):
+            try:
+                self._fill()
+            except Exception as failure:  # noqa: BLE001 - raised when the others have their answers
+                self._failure = failure
+                self._has_more = False
+        return bool(under_way)
+
+    def _fill(self) -> None:
+        """Send as many requests as may wait."""
+        conversation = self._link.conversation
+        while self._has_more and (room := self._most - len(self._under_way)) > 0:
+            batch: list[Message] = []
+            try:
+                row = islice(self._requests, room)
+                is_full = conversation.fill(batch, row, as_requests=True)
+            except Exception:
+                self._ask(batch)
+                raise
+            self._has_more = is_full or len(batch) == room
+            self._ask(batch)
+
+    def _ask(self, batch: list[Message]) -> None:
+        """Send requests together."""
+        calls: list[Call] = []
+        try:
+            self._link.gather(self._link.conversation.request_many, batch, calls)
+        finally:
+            deadline = moment_in(self._timeout)
+            self._under_way.extend([(call, deadline) for call in calls])
+        if calls:
+            self._link.flush()
+
+    def _answer_to(self, call: Call, deadline: float | None) -> Message | TelexError:
+        try:
+            return answer_to(call, self._link, self._timeout, deadline)
+        except TelexError as error:
+            return error.with_traceback(None)

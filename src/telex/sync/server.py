@@ -1,0 +1,322 @@
+"""The selectors server: listens, lets connections in, runs until it is told to end, and cleans up.
+
+One thread serves all connections. What happens on a connection is ``server_connection``'s, how the
+waiting is done is the loop's, and this module must not know either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from telex import __version__
+from telex.encryption import Encryption
+from telex.limits import Limits
+from telex.listener import SharedAddress
+from telex.log import safe_logger
+from telex.observer import observers_of
+from telex.resolver import name_of
+from telex.sockets import prepare
+from telex.sync.acceptor import Acceptor
+from telex.sync.deadlines import moment_in, seconds_until
+from telex.sync.loop import READ, Loop
+from telex.sync.service import Service
+from telex.sync.watched_connection import connection_type
+from telex.terms import address_of, check_terms, greeting_with, listen_at
+from telex.tls import reload_certificates
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from telex.address import Address
+    from telex.application import Application
+    from telex.listener import Listener
+    from telex.observer import Observer
+    from telex.tokens import Tokens
+
+_LAST_TURNS: Final = 32
+"""Turns in which a server that shuts down takes what its peers have sent already."""
+
+_TOLD_SO: Final = 256
+"""Connections above ``max_connections`` that are told so, before they are closed."""
+
+_AGENT: Final = f"telex/{__version__}"
+
+logger: Final = safe_logger("telex.server")
+
+
+class _AtOnce(KeyboardInterrupt):
+    """Raised by a second signal, wherever the server is."""
+
+
+def serve(
+    application: Application,
+    address: str | Address | SharedAddress,
+    *,
+    limits: Limits | None = None,
+    observer: Observer | Iterable[Observer] | None = None,
+    admins: Collection[str] | None = None,
+    tokens: Mapping[str, str] | Tokens | None = None,
+    tls: ssl.SSLContext | None = None,
+    insecure: bool = False,
+    max_workers: int | None = None,
+) -> Server:
+    """Listen on an address and return the server, which serves in ``serve_forever()``.
+
+    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``; port 0 takes a free
+    one. A name that stands for several addresses is listened on at all of them, and sockets that
+    systemd has opened there are taken over. ``tls`` is for
+    ``tls://``, from ``telex.tls.server_context()``. ``tokens`` are names, each with its secret: who
+    knows none of these is not served. ``insecure`` allows ``tcp://`` beyond this machine.
+    ``observer`` is told what happens, or each of several, and so are those of the application.
+    ``admins`` are the names of those who may look at the connections with ``telex top``, and close
+    them; with an empty list it is only who runs as the same user, at a Unix socket.
+    ``max_workers`` is how many threads run handlers that block. Raises AddressError when the
+    address is malformed, in use, or not to be had, and TypeError for handlers that are async.
+
+        with telex.sync.serve(app, "tcp://127.0.0.1:7766") as server:
+            server.serve_forever()
+    """
+    _check_is_blocking(application)
+    check_terms(address_of(address), tls, insecure)
+    kept = limits or Limits()
+    greeting = greeting_with(_AGENT, tokens, kept)
+    observers = observers_of(application, observer)
+    if admins is not None:
+        from telex.administration import administered
+
+        application, observers = administered(
+            application, observers, admins, shares_address=isinstance(address, SharedAddress)
+        )
+    loop = Loop()
+    try:
+        service = Service(loop, application, kept, greeting, observers, max_workers)
+        listeners, actual = listen_at(address)
+    except BaseException:
+        loop.close()
+        raise
+    return Server(service, listeners, actual, tls)
+
+
+class Server:
+    """A server that listens; made by ``serve()``. As a context manager it closes at the end."""
+
+    def __init__(
+        self,
+        service: Service,
+        listeners: list[Listener],
+        address: Address,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.address: Final = address
+        """Where it listens, with the actual port."""
+        self._loop = service.loop
+        self._service = service
+        self._tls = tls
+        self._listeners = listeners
+        self._connection_type: Final = connection_type(service.observer)
+        self._acceptors = [Acceptor(listener, self._loop, self._welcome) for listener in listeners]
+        self._accepted = 0
+        self._is_started = False
+        self._is_ending = False
+        self._is_past_waiting = False
+        self._to_drain = 0
+        self._is_closed = False
+        self._in_use = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<telex.sync.Server at {self.address}>"
+
+    def serve_forever(self, handle_signals: bool = True) -> None:
+        """Serve until ``shutdown()`` is called; then everything is closed.
+
+        The application's start-up hooks are called first, its shutdown hooks last. In the main
+        thread, SIGINT and SIGTERM end it too, and a second one ends it at once, whatever it is
+        doing, except that nothing keeps the shutdown hooks from being called; SIGHUP loads the
+        certificates again, where there are any. The signals' handlers are restored afterwards.
+        ``handle_signals=False`` leaves signals alone.
+        """
+        if not self._in_use.acquire(blocking=False):
+            raise RuntimeError("the server is serving already")
+        try:
+            if self._is_closed:
+                raise RuntimeError("the server is closed")
+            self._loop.enter()
+            with contextlib.ExitStack() as ending:
+                if handle_signals:
+                    ending.enter_context(self._loop.wakeup.handling_signals(self._signals()))
+                ending.callback(self._close_all)
+                self._serve()
+        finally:
+            self._release()
+            self._in_use.release()
+
+    def shutdown(self) -> None:
+        """Have ``serve_forever()`` end, now or as soon as it is called, and return at once.
+
+        It accepts no more, finishes what it has received, says goodbye to every peer, and gives
+        them ``limits.drain_timeout`` to take what is theirs. Any thread, handler or signal handler
+        may call this.
+        """
+        self._is_ending = True
+        self._loop.wakeup.wake()
+
+    def close(self) -> None:
+        """Stop serving, wait until that is done, and close everything; harmless when repeated.
+
+        Called by a handler, in whatever thread, it does not wait: that is when
+        ``serve_forever()`` returns.
+        """
+        self.shutdown()
+        if not self._loop.is_own_thread() and not self._service.threads.is_own_thread():
+            with self._in_use:
+                self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _serve(self) -> None:
+        """Serve from the first connection to the last, or until a second signal."""
+        try:
+            for hook in self._service.application.startup_hooks:
+                hook()
+            self._is_started = True
+            for acceptor in self._acceptors:
+                self._loop.watch(acceptor, READ)
+            while not self._is_ending:
+                self._loop.turn()
+            self._drain()
+        except _AtOnce:
+            pass
+        finally:
+            self._is_past_waiting = True  # from here on signals raise nothing
+        self._cut_off()
+
+    def _welcome(self, sock: socket.socket, address: object) -> None:
+        """Let a connection in; raises OSError when it has ended already, or cannot be watched."""
+        self._accepted += 1
+        name = name_of(address, self._accepted)
+        most = self._service.limits.max_connections
+        present = len(self._loop.connections)
+        if present >= most + _TOLD_SO:
+            logger.warning("%s: closed, with too many connections even to be told so", name)
+            sock.close()
+            return
+        try:
+            prepare(sock)
+            encryption = None if self._tls is None else Encryption(self._tls, time.monotonic())
+            connection = self._connection_type(self._service, sock, name, encryption)
+            connection.begin()
+        except BaseException:
+            sock.close()
+            raise
+        if present >= most:
+            connection.refuse(f"the server has {most:,} connections, its most", "overloaded")
+
+    def _signals(self) -> dict[int, Callable[[], None]]:
+        """Return what each signal does."""
+        actions: dict[int, Callable[[], None]] = {
+            signal.SIGINT: self._end_by_signal,
+            signal.SIGTERM: self._end_by_signal,
+        }
+        if self._tls is not None:
+            actions[signal.SIGHUP] = self._reload
+        return actions
+
+    def _end_by_signal(self) -> None:
+        if self._is_ending and not self._is_past_waiting:
+            raise _AtOnce
+        self.shutdown()
+
+    def _reload(self) -> None:
+        """Load the certificates again, in the loop's own time."""
+        if self._tls is not None:
+            self._loop.post(reload_certificates, self._tls)
+
+    def _drain(self) -> None:
+        """Finish what was received, say goodbye, and send what is unsent while there is time."""
+        deadline = moment_in(self._service.limits.drain_timeout)
+        for acceptor in self._acceptors:
+            acceptor.ready(READ)  # those who wait to be accepted are told goodbye too
+        self._stop_listening()
+        for _ in range(_LAST_TURNS):
+            self._loop.turn(until=moment_in(0))
+        self._to_drain = len(self._loop.connections)
+        for connection in list(self._loop.connections):
+            connection.leave()
+        while self._loop.connections and seconds_until(deadline):
+            self._loop.turn(until=deadline)
+
+    def _cut_off(self) -> None:
+        """End what has not ended by itself, and say how many did and did not."""
+        left = [connection for connection in self._loop.connections if connection.is_served]
+        lost = [connection.cut_off() for connection in left]
+        logger.log(
+            logging.WARNING if left else logging.INFO,
+            "shut down: %d connections drained, %d cut off with %d unanswered requests "
+            "and %d unsent bytes",
+            max(self._to_drain, len(left)) - len(left),
+            len(left),
+            sum(unanswered for unanswered, _ in lost),
+            sum(unsent for _, unsent in lost),
+        )
+
+    def _stop_listening(self) -> None:
+        for acceptor in self._acceptors:
+            self._loop.forget(acceptor)
+        for listener in self._listeners:
+            listener.close()
+
+    def _release(self) -> None:
+        """Close everything, and the loop last, which signals wake for as long as they are handled.
+
+        Harmless when repeated.
+        """
+        self._close_all()
+        self._loop.close()
+
+    def _close_all(self) -> None:
+        """Close everything but the loop, whatever was going on."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._stop_listening()
+        for connection in list(self._loop.connections):
+            connection.cut_off()
+            connection.socket.close()  # it is open yet where Ctrl-C came in the midst of its end
+        self._service.threads.shutdown(wait=False, cancel_futures=True)
+        if self._is_started:
+            self._call_shutdown_hooks()
+
+    def _call_shutdown_hooks(self) -> None:
+        for hook in self._service.application.shutdown_hooks:
+            try:
+                hook()
+            except Exception:
+                logger.exception("the shutdown hook %s failed", getattr(hook, "__qualname__", hook))
+
+
+def _check_is_blocking(application: Application) -> None:
+    """Raise TypeError for handlers and hooks that need an event loop."""
+    names = application.async_names
+    if names:
+        raise TypeError(
+            f"{', '.join(names)}: async, which needs an event loop; "
+            f"right would be telex.asyncio.serve()"
+        )

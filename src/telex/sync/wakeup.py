@@ -1,0 +1,64 @@
+"""Ends a wait for sockets from outside: from another thread, or when a signal arrives.
+
+The waiting side watches one end of a socket pair, everybody else writes to the other one. For how
+long a server handles signals is here too; what each of them means is the server's part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+
+class Wakeup:
+    """A socket that becomes readable when somebody calls ``wake()``."""
+
+    def __init__(self) -> None:
+        self.socket: socket.socket
+        self.socket, self._writer = socket.socketpair()
+        self.socket.setblocking(False)
+        self._writer.setblocking(False)
+        self.watched = 0
+
+    def wake(self) -> None:
+        """End the wait; safe from any thread and from a signal handler, also after ``close()``."""
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody waits
+            self._writer.send(b"\0")
+
+    def ready(self, events: int) -> None:
+        """Take note that the wait has ended."""
+        with contextlib.suppress(BlockingIOError):
+            self.socket.recv(4096)
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        self.socket.close()
+        self._writer.close()
+
+    @contextlib.contextmanager
+    def handling_signals(self, actions: Mapping[int, Callable[[], None]]) -> Iterator[None]:
+        """Have each of these signals do something and end the wait, for the time of the context.
+
+        Signals belong to the main thread; in any other one this does nothing.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        # The handler alone runs too late when the signal comes just before the wait begins.
+        previous_wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        previous = {
+            number: signal.signal(number, lambda number, _frame: actions[number]())
+            for number in actions
+        }
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.set_wakeup_fd(previous_wakeup)

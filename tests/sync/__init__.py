@@ -1,0 +1,1 @@
+"""The tests of the blocking front-end; they mirror ``src/telex/sync``."""
