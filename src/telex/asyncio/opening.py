@@ -1,0 +1,53 @@
+"""Something that takes a while to open: awaited, or opened and closed by ``async with``.
+
+What it opens is not known here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+    from types import TracebackType
+    from typing import Any
+
+
+class Closable(Protocol):
+    """What can be opened knows how it ends."""
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+Opened = TypeVar("Opened", bound=Closable)
+
+
+class Opening(Generic[Opened]):
+    """What ``connect()`` and ``serve()`` return: await it, or use it with ``async with``, once."""
+
+    __slots__ = ("_coroutine", "_opened")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Opened]) -> None:
+        self._coroutine: Final = coroutine
+        self._opened: Opened | None = None
+
+    def __await__(self) -> Generator[Any, Any, Opened]:
+        return self._coroutine.__await__()
+
+    async def __aenter__(self) -> Opened:
+        self._opened = await self._coroutine
+        return self._opened
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._opened is not None
+        await self._opened.__aexit__(exception_type, exception, traceback)

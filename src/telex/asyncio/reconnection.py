@@ -1,0 +1,89 @@
+"""Connects again and again: after a failure later each time, and never where it is of no use.
+
+What is done with a connection is the user's; what one is, is ``client``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from telex.asyncio.client import connect
+from telex.asyncio.dialing import is_about_certificates
+from telex.errors import AddressError, ConnectError, ConnectionClosedError, TelexError
+from telex.log import safe_logger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from telex.address import Address
+    from telex.asyncio.client import Connection
+
+logger: Final = safe_logger("telex.client")
+
+
+async def reconnecting(
+    address: str | Address, *, min_delay: float = 0.1, max_delay: float = 30.0, **options: Any
+) -> AsyncGenerator[Connection, None]:
+    """Give a connection, and another one whenever that has ended, for as long as it makes sense.
+
+    ``options`` are those of ``connect()``. Before each new attempt there is a pause of random
+    length (exponential backoff with full jitter): at most ``min_delay`` seconds at first, twice as
+    much after each failure, and never more than ``max_delay``. Who was connected for that long
+    begins anew. Raises what no repetition cures: AddressError, a refused token (
+    ConnectionClosedError with code ``unauthorized``), and certificates that are not trusted
+    (ConnectError). A connection is closed when the next one is asked for.
+
+        async for connection in telex.asyncio.reconnecting("tcp://127.0.0.1:7766"):
+            try:
+                async for message in connection:
+                    ...
+            except telex.ConnectionClosedError:
+                continue
+    """
+    failures = 0
+    loop = asyncio.get_running_loop()
+    while True:
+        if failures:
+            longest = min(max_delay, min_delay * 2.0 ** min(failures - 1, 60))
+            await asyncio.sleep(random.uniform(0, longest))
+        try:
+            connection = await connect(address, **options)
+        except (ConnectError, ConnectionClosedError) as error:
+            if is_fatal(error):
+                raise
+            logger.warning("%s: %s; trying again", address, error)
+            failures += 1
+            continue
+        begin = loop.time()
+        try:
+            yield connection
+        finally:
+            ending = await _close(connection)
+        if ending is not None and is_fatal(ending):
+            raise ending
+        lasted = loop.time() - begin
+        failures = (
+            1 if lasted >= min(max_delay, min_delay * 2.0 ** min(failures, 60)) else failures + 1
+        )
+
+
+def is_fatal(error: TelexError) -> bool:
+    """Say whether connecting again would end the same way, for as long as nobody does something."""
+    if isinstance(error, AddressError):
+        return True
+    if isinstance(error, ConnectionClosedError) and error.code == "unauthorized":
+        return True
+    return is_about_certificates(error.__cause__)
+
+
+async def _close(connection: Connection) -> ConnectionClosedError | None:
+    """Close a connection that may have ended already; return why it has, if it has."""
+    ending = connection.ending
+    try:
+        await connection.close(timeout=1.0)
+    except ConnectionClosedError as error:
+        logger.warning("%s: %s", connection.peer_address, error)
+        ending = ending or error
+    return ending

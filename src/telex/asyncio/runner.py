@@ -1,0 +1,49 @@
+"""Runs a program on the fastest event loop that is installed.
+
+The one place that knows of uvloop, which is imported here when it is first wanted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+Result = TypeVar("Result")
+
+
+def run(
+    main: Coroutine[Any, Any, Result], *, uvloop: bool | None = None, debug: bool | None = None
+) -> Result:
+    """Run a coroutine to its end, as ``asyncio.run()`` does, and return its result.
+
+    On uvloop where that is installed (``pip install 'telex[uvloop]'``), else on asyncio's own loop.
+    ``uvloop=True`` insists, and raises ImportError without it; ``uvloop=False`` leaves it alone.
+    Telex works the same on any loop that was started another way.
+
+        telex.asyncio.run(main())
+    """
+    try:
+        loop_factory = _new_uvloop() if _is_wanted(uvloop) else None
+    except ImportError:
+        main.close()
+        raise
+    with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
+        return runner.run(main)
+
+
+def _is_wanted(uvloop: bool | None) -> bool:
+    return importlib.util.find_spec("uvloop") is not None if uvloop is None else uvloop
+
+
+def _new_uvloop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        module = importlib.import_module("uvloop")
+    except ImportError as error:
+        raise ImportError(f"uvloop is wanted and not installed: {error}") from error
+    factory: Callable[[], asyncio.AbstractEventLoop] = module.new_event_loop
+    return factory

@@ -1,0 +1,241 @@
+"""Handlers at work for longer than a call: in tasks of the event loop, or in threads.
+
+It runs them and hands what comes of it to the session. Which message is handled when, and what an
+answer turns into, is the session's to decide. Each message has a context (``contextvars``) of its
+own here, a copy of the one that the server began in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import types
+from collections.abc import Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from telex.handlers import Style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextvars import Context
+
+    from telex.asyncio.server_connection import ServerConnection
+    from telex.asyncio.service import Service
+    from telex.session import Run
+
+    Outcome = tuple[Any, Exception | None]
+
+_END: Final = object()
+
+
+class Runs:
+    """The runs of one connection. Messages that are handled in order share one task."""
+
+    __slots__ = (
+        "_are_streams_ended",
+        "_connection",
+        "_contexts",
+        "_next",
+        "_service",
+        "_streams",
+        "_worker",
+    )
+
+    def __init__(self, connection: ServerConnection, service: Service) -> None:
+        self._connection: Final = connection
+        self._service: Final = service
+        self._next: Run | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._are_streams_ended = False
+        self._contexts: dict[Run, Context] = {}
+        """Those of generators that block: each part may be made in another thread."""
+
+    def start(self, run: Run) -> None:
+        """Run a handler, or the next step of a generator that blocks."""
+        if run.handler.blocking:
+            self._start_in_thread(run)
+        elif run.handler.concurrent:
+            self._service.spawn(self._run_alone(run), run.handler.name)
+        else:
+            self._next = run
+            if self._worker is None:
+                self._worker = self._service.spawn(self._work(), run.handler.name)
+
+    def end_streams(self) -> None:
+        """End the generators: there is nobody left to receive what they yield."""
+        self._are_streams_ended = True
+        for task in self._streams:
+            task.cancel()
+
+    async def _work(self) -> None:
+        """Run one handler after the other, as long as the session has one that must keep order."""
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while (run := self._next) is not None:
+                self._next = None
+                task.set_name(run.handler.name)
+                await _within(self._service.context.copy(), self._run(run))
+                if task.cancelling():  # which was meant for this handler, and for none after it
+                    return
+                self._connection.go_on()
+        finally:
+            self._worker = None
+            self._service.ended()
+
+    async def _run_alone(self, run: Run) -> None:
+        """Run a handler that keeps no order."""
+        try:
+            await self._run(run)
+        finally:
+            self._service.ended()
+
+    async def _run(self, run: Run) -> None:
+        """Run an async handler to its end, and hand over what it returned or raised."""
+        connection = self._connection
+        is_stream = run.handler.style is Style.ASYNC_GENERATOR
+        try:
+            if is_stream:
+                is_whole = await self._stream(run)
+            else:
+                result = await run.handler.call(run.message, connection)
+        except (KeyboardInterrupt, GeneratorExit):  # the program ends, or the loop has
+            raise
+        except BaseException as error:  # noqa: BLE001 - the session reports it
+            if isinstance(error, asyncio.CancelledError) and self._is_ended(is_stream):
+                connection.broken_off(run)
+            else:
+                connection.failed(run, _failure(error))
+        else:
+            if not is_stream:
+                connection.returned(run, result)
+            elif is_whole:
+                connection.exhausted(run)
+            else:
+                connection.broken_off(run)
+        connection.settle_soon()
+
+    def _is_ended(self, is_stream: bool) -> bool:
+        """Whether handlers are cancelled from here; they may also be by what they do themselves."""
+        return self._service.is_cutting_off or (is_stream and self._are_streams_ended)
+
+    async def _stream(self, run: Run) -> bool:
+        """Send what an async generator yields; return whether that was all of it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        try:
+            async with contextlib.aclosing(
+                run.handler.call(run.message, self._connection)
+            ) as parts:
+                async for part in parts:
+                    if not self._connection.yielded(run, part):
+                        return False
+                    await self._connection.make_room()
+            return True
+        finally:
+            self._streams.discard(task)
+
+    def _start_in_thread(self, run: Run) -> None:
+        then = partial(self._end_in_thread, run)
+        if run.parts is None:
+            context = self._service.context.copy()
+            self._call(context, then, run.handler.call, run.message, self._connection)
+        else:
+            if run not in self._contexts:
+                self._contexts[run] = self._service.context.copy()
+            self._call(self._contexts[run], then, next, run.parts, _END)
+
+    def _call(
+        self,
+        context: Context,
+        then: Callable[[asyncio.Future[Outcome]], None],
+        *call: Any,
+    ) -> None:
+        """Call a function in a thread, and then another one here, with what came of it."""
+        service = self._service
+        future = service.loop.run_in_executor(service.threads, context.run, _outcome, *call)
+        future.add_done_callback(then)
+
+    def _end_in_thread(self, run: Run, future: asyncio.Future[Outcome]) -> None:
+        """Hand over what a handler returned, yielded or raised in its thread."""
+        if self._service.is_cutting_off:
+            return
+        connection = self._connection
+        result, error = future.result()
+        if error is None and run.parts is not None and result is not _END:
+            if connection.yielded(run, result):
+                connection.go_on_with(run)
+            else:
+                self._close_in_thread(run)
+            connection.settle_soon()
+            return
+        self._contexts.pop(run, None)
+        if error is not None:
+            connection.failed(run, error)
+        elif run.parts is None:
+            connection.returned(run, result)
+        else:
+            connection.exhausted(run)
+        connection.settle_soon()
+
+    def _close_in_thread(self, run: Run) -> None:
+        """Close a generator that is not asked for more; what it does then may block too."""
+        context = self._contexts.pop(run)
+        self._call(context, partial(self._end_closed, run), _close, run.parts)
+
+    def _end_closed(self, run: Run, future: asyncio.Future[Outcome]) -> None:
+        """Hand over that a generator is closed."""
+        if self._service.is_cutting_off:
+            return
+        _, error = future.result()
+        if error is None:
+            self._connection.broken_off(run)
+        else:
+            self._connection.failed(run, error)
+        self._connection.settle_soon()
+
+
+@types.coroutine
+def _within(context: Context, coroutine: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+    """Await a coroutine, each step of it in a context of its own; the task may be shared."""
+    step: Callable[[Any], Any] = coroutine.send
+    argument: Any = None
+    while True:
+        try:
+            awaited = context.run(step, argument)
+        except StopIteration:
+            return
+        try:
+            argument = yield awaited
+            step = coroutine.send
+        except BaseException as error:  # noqa: BLE001 - it is for the coroutine
+            argument = error
+            step = coroutine.throw
+
+
+def _close(parts: Iterator[object]) -> None:
+    if isinstance(parts, Generator):
+        parts.close()
+
+
+def _outcome(function: Any, *arguments: Any) -> Outcome:
+    """Call a function in a thread; futures take no StopIteration, so errors are returned."""
+    try:
+        return function(*arguments), None
+    except BaseException as error:  # noqa: BLE001 - the session reports it
+        return None, _failure(error)
+
+
+def _failure(error: BaseException) -> Exception:
+    """Return what failed; some exceptions would end the loop, and the server with it."""
+    if isinstance(error, Exception):
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        failure = RuntimeError("the handler, or something that it awaited, was cancelled")
+    else:
+        failure = RuntimeError(f"{type(error).__name__}, which ends no server")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,289 @@
+"""The asyncio server: listens, lets connections in, runs until it is told to end, and cleans up.
+
+What happens on a connection is ``server_connection``'s, and how one comes about is the acceptor's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import signal
+import threading
+from asyncio import FIRST_COMPLETED
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from telex import __version__
+from telex.asyncio.acceptor import Acceptor
+from telex.asyncio.opening import Opening
+from telex.asyncio.service import LAST_TURNS, Service
+from telex.asyncio.signals import handling
+from telex.limits import Limits
+from telex.listener import SharedAddress
+from telex.log import safe_logger
+from telex.observer import observers_of
+from telex.terms import address_of, check_terms, greeting_with, listen_at
+from telex.tls import reload_certificates
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from telex.address import Address
+    from telex.application import Application
+    from telex.listener import Listener
+    from telex.observer import Observer
+    from telex.tokens import Tokens
+
+_HOOK_SECONDS: Final = 1.0
+"""How long shutdown hooks may take when there is a hurry."""
+
+_AGENT: Final = f"telex/{__version__}"
+
+_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+logger: Final = safe_logger("telex.server")
+
+
+def serve(
+    application: Application,
+    address: str | Address | SharedAddress,
+    *,
+    limits: Limits | None = None,
+    observer: Observer | Iterable[Observer] | None = None,
+    admins: Collection[str] | None = None,
+    tokens: Mapping[str, str] | Tokens | None = None,
+    tls: ssl.SSLContext | None = None,
+    insecure: bool = False,
+    max_workers: int | None = None,
+) -> Opening[Server]:
+    """Listen on an address, and serve what connects, in this event loop.
+
+    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``; port 0 takes a free
+    one. A name that stands for several addresses is listened on at all of them. ``tls`` is for
+    ``tls://``, from ``telex.tls.server_context()``. ``tokens`` are names, each with its secret: who
+    knows none of these is not served. ``insecure`` allows ``tcp://`` beyond this machine.
+    ``observer`` is told what happens, or each of several, and so are those of the application.
+    ``admins`` are the names of those who may look at the connections with ``telex top``, and close
+    them; with an empty list it is only who runs as the same user, at a Unix socket.
+    ``max_workers`` is how many threads run handlers that block. Raises AddressError when the
+    address is malformed, in use, or not to be had.
+
+        async with telex.asyncio.serve(app, "tcp://127.0.0.1:7766") as server:
+            await server.serve_forever()
+
+    Awaiting it gives the server too, which then has to be closed.
+    """
+
+    async def start() -> Server:
+        check_terms(address_of(address), tls, insecure)
+        kept = limits or Limits()
+        greeting = greeting_with(_AGENT, tokens, kept)
+        loop = asyncio.get_running_loop()
+        served, observers = application, observers_of(application, observer)
+        if admins is not None:
+            from telex.administration import administered
+
+            served, observers = administered(
+                application, observers, admins, shares_address=isinstance(address, SharedAddress)
+            )
+        service = Service(loop, served, kept, greeting, observers, max_workers)
+        listeners, actual = await loop.run_in_executor(None, listen_at, address)
+        server = Server(service, listeners, actual, tls)
+        await server.start()
+        return server
+
+    return Opening(start())
+
+
+class Server:
+    """A server that serves; made by ``serve()``. As a context manager it closes at the end."""
+
+    def __init__(
+        self,
+        service: Service,
+        listeners: list[Listener],
+        address: Address,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.address: Final = address
+        """Where it listens, with the actual port."""
+        self._service: Final = service
+        self._tls: Final = tls
+        self._acceptors = [Acceptor(listener, service, tls) for listener in listeners]
+        self._to_drain = 0
+        self._hurry = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._hooks: asyncio.Task[None] | None = None
+        self._ended: asyncio.Future[None] = service.loop.create_future()
+
+    def __repr__(self) -> str:
+        return f"<telex.asyncio.Server at {self.address}>"
+
+    async def start(self) -> None:
+        """Run the start-up hooks, and accept from then on; ``serve()`` does this."""
+        try:
+            for hook in self._service.application.startup_hooks:
+                await _call(hook)
+        except BaseException:
+            self._stop_listening()
+            raise
+        self._service.context = copy_context()  # with what the hooks have set
+        for acceptor in self._acceptors:
+            acceptor.start()
+
+    async def serve_forever(self, handle_signals: bool = True) -> None:
+        """Wait until the server has been shut down.
+
+        In the main thread, SIGINT and SIGTERM shut it down too, with all other servers that serve
+        in this event loop, and a second one ends them without waiting for anybody; SIGHUP loads the
+        certificates again, where there are any. The signals' handlers are restored afterwards. A
+        signal for which the loop has a handler already (``loop.add_signal_handler``) is left to
+        that, and ``handle_signals=False`` leaves all of them alone.
+        """
+        with contextlib.ExitStack() as signals:
+            if handle_signals and threading.current_thread() is threading.main_thread():
+                signals.enter_context(handling(self._service.loop, self._signal_actions()))
+            await asyncio.shield(self._ended)
+
+    def shutdown(self) -> None:
+        """Have the server end, and return at once; any thread or signal handler may call it.
+
+        It accepts no more, finishes what it has received, says goodbye to every peer, and gives
+        them ``limits.drain_timeout`` to take what is theirs.
+        """
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the server with it
+            self._service.loop.call_soon_threadsafe(self._begin_ending)
+
+    async def close(self) -> None:
+        """Shut down, and wait until that is done; harmless when repeated.
+
+        Cancelled while it waits, it cuts off what is left. Called by a handler or a shutdown hook
+        it does not wait: the server waits for those. Handlers that are at work after
+        ``limits.drain_timeout`` are cancelled, and not waited for if they do not end soon.
+        """
+        self._begin_ending()
+        task = asyncio.current_task()
+        if task is self._hooks or task in self._service.tasks:
+            return
+        try:
+            await asyncio.shield(self._ended)
+        except asyncio.CancelledError:
+            self._hurry.set()
+            raise
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _begin_ending(self) -> None:
+        if self._ending is None:
+            loop = self._service.loop
+            context = self._service.context.copy()
+            self._ending = asyncio.Task(self._end(), loop=loop, context=context)
+
+    def _end_by_signal(self) -> None:
+        if self._ending is not None:
+            self._hurry.set()
+        self._begin_ending()
+
+    async def _end(self) -> None:
+        """Finish what was received, within the time for it, and close everything."""
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        try:
+            for acceptor in self._acceptors:
+                acceptor.accept()  # those who wait to be accepted are told goodbye too
+            self._stop_listening()
+            await self._drain(hurry)
+            self._cut_off()
+            await self._service.end_handlers(hurry)
+            await self._service.nobody_left()
+            await self._call_shutdown_hooks(hurry)
+        finally:
+            hurry.cancel()
+            if not self._ended.done():
+                self._ended.set_result(None)
+
+    async def _drain(self, hurry: asyncio.Future[Any]) -> None:
+        """Have all connections end by themselves, until the time is over or there is a hurry."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._service.limits.drain_timeout):
+                for _ in range(LAST_TURNS):
+                    await asyncio.sleep(0)
+                self._service.is_ending = True
+                self._to_drain = len(self._service.connections)
+                for connection in list(self._service.connections):
+                    connection.leave()
+                nobody_left = self._service.nobody_left()
+                await asyncio.wait((nobody_left, hurry), return_when=FIRST_COMPLETED)
+
+    def _cut_off(self) -> None:
+        """End what has not ended by itself, and say how many did and did not."""
+        left = [connection for connection in self._service.connections if connection.is_served]
+        lost = [connection.cut_off() for connection in left]
+        for connection in self._service.connections.difference(left):
+            connection.cut_off()
+        logger.log(
+            logging.WARNING if left else logging.INFO,
+            "shut down: %d connections drained, %d cut off with %d unanswered requests "
+            "and %d unsent bytes",
+            max(self._to_drain, len(left)) - len(left),
+            len(left),
+            sum(unanswered for unanswered, _ in lost),
+            sum(unsent for _, unsent in lost),
+        )
+
+    def _stop_listening(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
+
+    def _signal_actions(self) -> dict[int, Callable[[], object]]:
+        """Return what each signal does to this server."""
+        actions: dict[int, Callable[[], object]] = dict.fromkeys(
+            _ENDING_SIGNALS, self._end_by_signal
+        )
+        if self._tls is not None:
+            actions[signal.SIGHUP] = partial(reload_certificates, self._tls)
+        return actions
+
+    async def _call_shutdown_hooks(self, hurry: asyncio.Future[Any]) -> None:
+        """Call one hook after the other, for as long as they take, or a bounded time in a hurry."""
+        loop = self._service.loop
+        self._hooks = asyncio.Task(self._call_at_the_end(), loop=loop)
+        await asyncio.wait((self._hooks, hurry), return_when=FIRST_COMPLETED)
+        await asyncio.wait((self._hooks,), timeout=_HOOK_SECONDS)
+        if not self._hooks.done():
+            self._hooks.cancel()
+            logger.warning("there was no time for the shutdown hook %s", self._hooks.get_name())
+
+    async def _call_at_the_end(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        for hook in self._service.application.shutdown_hooks:
+            task.set_name(getattr(hook, "__qualname__", None) or repr(hook))
+            try:
+                await _call(hook)
+            except (KeyboardInterrupt, SystemExit):  # the program ends
+                raise
+            except BaseException as failure:
+                if isinstance(failure, asyncio.CancelledError) and task.cancelling():
+                    raise
+                logger.exception("the shutdown hook %s failed", task.get_name())
+
+
+async def _call(hook: Callable[[], object]) -> None:
+    result = hook()
+    if inspect.isawaitable(result):
+        await result

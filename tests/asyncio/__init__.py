@@ -1,0 +1,1 @@
+"""The tests of the asyncio front-end; they mirror ``src/telex/asyncio``."""
