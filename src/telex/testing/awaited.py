@@ -1,0 +1,135 @@
+"""An asyncio connection joined to an application, in one event loop and without a network.
+
+Both ends are the ones of ``telex.asyncio``, at the two ends of a socket pair. Only what lies
+between them is made here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import functools
+import inspect
+import socket
+from typing import TYPE_CHECKING, Final
+
+from telex.asyncio.channel import Channel
+from telex.asyncio.client import Connection
+from telex.asyncio.link import Link
+from telex.asyncio.server import Server
+from telex.asyncio.server_connection import ServerConnection
+from telex.asyncio.service import Service
+from telex.protocol.greeting import Greeting
+from telex.sockets import prepare
+from telex.testing.place import ADDRESS, AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from telex.application import Application, Peer
+    from telex.limits import Limits
+    from telex.protocol.conversation import Call
+    from telex.testing.failures import Failures
+
+
+class AsyncJoinedConnection(Connection):
+    """A ``telex.asyncio.Connection`` to an application; made by ``async with connected(app)``.
+
+    The RemoteError of a request whose handler failed has what that raised as its cause.
+    """
+
+    def __init__(self, link: Link, peer: Peer, failures: list[BaseException]) -> None:
+        super().__init__(link, ADDRESS)
+        self.peer: Final = peer
+        """This connection as handlers see it."""
+        self.failures: Final = failures
+        """What handlers raised that were not meant to fail, and no request has told yet.
+
+        Leaving the context raises what is still in it: a test takes out what it expects.
+        """
+
+
+class AsyncJoint:
+    """Both ends, from the start-up hooks to the shutdown hooks."""
+
+    def __init__(self, server: Server, connection: AsyncJoinedConnection) -> None:
+        self.connection: Final = connection
+        self._server: Final = server
+
+    @classmethod
+    async def join(
+        cls,
+        application: Application,
+        limits: Limits,
+        identity: str | None,
+        peer_address: str,
+        failures: Failures,
+    ) -> AsyncJoint:
+        """Start a server that listens nowhere, and connect to it."""
+        loop = asyncio.get_running_loop()
+        served = copy.copy(application)
+        served.shutdown_hooks = [_noted(hook, failures) for hook in application.shutdown_hooks]
+        service = Service(loop, served, limits, Greeting(AGENT), None, None)
+        server = Server(service, [], ADDRESS, None)
+        await server.start()
+        peers: list[ServerConnection] = []
+        links: list[Link] = []
+
+        def make_peer(channel: Channel) -> ServerConnection:
+            peers.append(ServerConnection(service, channel, peer_address))
+            peers[0].conversation.identity = identity
+            return peers[0]
+
+        def make_link(channel: Channel) -> Link:
+            links.append(_Link(loop, channel, limits, failures))
+            return links[0]
+
+        far_channel = Channel(loop, limits, make_peer, is_server=True)
+        near_channel = Channel(loop, limits, make_link)
+        near, far = socket.socketpair()
+        for sock in (near, far):
+            prepare(sock)
+        await loop.connect_accepted_socket(lambda: far_channel, far)
+        await loop.create_unix_connection(lambda: near_channel, sock=near)
+        return cls(server, AsyncJoinedConnection(links[0], peers[0], failures))
+
+    async def end(self) -> None:
+        """End the server, which the client has left."""
+        await self._server.close()
+
+
+def _noted(hook: Callable[[], object], failures: Failures) -> Callable[[], Awaitable[None]]:
+    """Return a shutdown hook of which it is noted when it fails; the server only logs that."""
+
+    @functools.wraps(hook)
+    async def call() -> None:
+        try:
+            result = hook()
+            if inspect.isawaitable(result):
+                await result
+        except asyncio.CancelledError:  # there is no time for it
+            raise
+        except BaseException as failure:
+            failures.note(failure)
+            raise
+
+    return call
+
+
+class _Link(Link):
+    """The client's end, which knows why a handler has failed."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channel: Channel,
+        limits: Limits,
+        failures: Failures,
+    ) -> None:
+        super().__init__(loop, channel, limits, Greeting(AGENT))
+        self._failures: Final = failures
+
+    def raise_error_of(self, call: Call) -> None:
+        """Raise the error with which a call has ended; its cause is what the handler raised."""
+        self._failures.explain(call)
+        super().raise_error_of(call)

@@ -1,0 +1,261 @@
+"""A blocking connection joined to an application, in one thread and without a network.
+
+Both ends are the ones of ``telex.sync``, at the two ends of a socket pair. What is different: the
+server takes its turns while the client waits, in the client's thread, and all that it can do is
+done before the client goes on. What handlers do is not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from telex.errors import ConnectionClosedError, WaitTimeoutError
+from telex.protocol.greeting import Greeting
+from telex.sockets import prepare
+from telex.sync.client import Connection
+from telex.sync.deadlines import moment_in
+from telex.sync.link import Link
+from telex.sync.loop import Loop
+from telex.sync.server_connection import ServerConnection
+from telex.sync.service import Service
+from telex.testing.place import ADDRESS, AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from telex.application import Application, Peer
+    from telex.limits import Limits
+    from telex.protocol.conversation import Call
+    from telex.protocol.message import Message
+    from telex.session import Run
+    from telex.sync.link import Said
+    from telex.testing.failures import Failures
+
+_LAST_SECONDS: Final = 1.0
+"""How long the server's end may take to end after the client's."""
+
+
+class JoinedConnection(Connection):
+    """A ``telex.sync.Connection`` to an application; made by ``with connected(app)``.
+
+    Whatever is sent has been handled when the call returns. The RemoteError of a request whose
+    handler failed has what that raised as its cause.
+    """
+
+    def __init__(self, link: Link, peer: Peer, failures: list[BaseException]) -> None:
+        super().__init__(link, ADDRESS, str(ADDRESS))
+        self.peer: Final = peer
+        """This connection as handlers see it."""
+        self.failures: Final = failures
+        """What handlers raised that were not meant to fail, and no request has told yet.
+
+        Leaving the context raises what is still in it: a test takes out what it expects.
+        """
+
+    def received(self) -> list[Message]:
+        """Return the messages that have come and were not received yet, without waiting.
+
+        Raises ConnectionClosedError when there are none, and none will come.
+        """
+        messages: list[Message] = []
+        while True:
+            try:
+                messages.append(self.receive(timeout=0))
+            except WaitTimeoutError:
+                return messages
+            except ConnectionClosedError:
+                if not messages:
+                    raise
+                return messages
+
+
+class Joint:
+    """Both ends, from the start-up hooks to the shutdown hooks."""
+
+    def __init__(
+        self,
+        application: Application,
+        limits: Limits,
+        identity: str | None,
+        peer_address: str,
+        failures: Failures,
+        patience: float,
+    ) -> None:
+        if application.async_names:
+            names = ", ".join(application.async_names)
+            raise TypeError(f"{names}: async; right would be 'async with connected(app)'")
+        self._server: Final = _Server(application, limits, identity, peer_address)
+        try:
+            for hook in application.startup_hooks:
+                hook()
+        except BaseException:
+            self._server.close()
+            raise
+        link = _Link(self._server, limits, patience, failures)
+        self.connection: Final = JoinedConnection(link, self._server.connection, failures)
+        self._shutdown_hooks: Final = application.shutdown_hooks
+        self._failures: Final = failures
+
+    def end(self) -> None:
+        """End the server, which the client has left; shutdown hooks that fail are noted."""
+        try:
+            self._server.end()
+        finally:
+            for hook in self._shutdown_hooks:
+                self._call(hook)
+
+    def _call(self, hook: Callable[[], object]) -> None:
+        try:
+            hook()
+        except BaseException as failure:  # noqa: BLE001 - the end of the test raises it
+            self._failures.note(failure)
+
+
+class _Server:
+    """The server's end: the loop of a server with one connection and no thread."""
+
+    def __init__(
+        self, application: Application, limits: Limits, identity: str | None, peer_address: str
+    ) -> None:
+        self.near, far = socket.socketpair()
+        for sock in (self.near, far):
+            prepare(sock)
+        self._turns: Final = threading.Lock()
+        self._worker: int | None = None
+        self._loop: Final = Loop()
+        self._loop.enter()
+        service = Service(self._loop, application, limits, Greeting(AGENT), None, None)
+        self.connection: Final = _ServerConnection(service, far, peer_address, None)
+        self.connection.conversation.identity = identity
+        self.connection.begin()
+
+    def check_is_not_at_work(self) -> None:
+        """Raise RuntimeError when a handler, in its turn, wants the server to have another one."""
+        if self._worker == threading.get_ident():
+            raise RuntimeError("a handler cannot use the connection whose message it handles")
+
+    def work(self) -> None:
+        """Do all that can be done now."""
+        with self._turn():
+            while self._loop.has_work():
+                self._loop.turn(until=moment_in(0))
+
+    def has_work(self) -> bool:
+        """Say whether there is something to do now."""
+        with self._turn():
+            return self._loop.has_work()
+
+    def has_spoken(self) -> bool:
+        """Say whether there is something for the client to receive."""
+        waiting = select.poll()
+        if self.near.fileno() >= 0:
+            waiting.register(self.near, select.POLLIN)
+        return bool(waiting.poll(0))
+
+    def wait(self, until: float) -> None:
+        """Wait until there is something to do, for another thread may send, and do it."""
+        with self._turn():
+            self._loop.turn(until)
+
+    def end(self) -> None:
+        """Serve what the client has left behind, and close everything."""
+        deadline = time.monotonic() + _LAST_SECONDS
+        while self._loop.connections and not _has_passed(deadline):
+            self.wait(deadline)
+        self.close()
+
+    def close(self) -> None:
+        """Close everything at once."""
+        self.connection.cut_off()
+        self._loop.close()
+        self.near.close()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Make the calling thread the server's; one after the other may be."""
+        self.check_is_not_at_work()
+        with self._turns:
+            self._loop.enter()
+            self._worker = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._worker = None
+
+
+class _ServerConnection(ServerConnection):
+    """A server's connection that runs handlers which block where everything else runs."""
+
+    def _run_elsewhere(self, run: Run) -> None:
+        self._work(run)
+
+
+class _Link(Link):
+    """The client's end, which has the server work instead of waiting for it."""
+
+    def __init__(
+        self, server: _Server, limits: Limits, patience: float, failures: Failures
+    ) -> None:
+        super().__init__(server.near, limits, Greeting(AGENT))
+        self._server: Final = server
+        self._patience: Final = patience
+        self._failures: Final = failures
+
+    def say(self, how: Callable[..., Said], *arguments: object) -> Said:
+        """Have the conversation say something; raises RuntimeError for a handler's own."""
+        self._server.check_is_not_at_work()
+        return super().say(how, *arguments)
+
+    def gather(self, how: Callable[..., Said], *arguments: object) -> Said:
+        """Have the conversation say something later; raises RuntimeError for a handler's own."""
+        self._server.check_is_not_at_work()
+        return super().gather(how, *arguments)
+
+    def raise_error_of(self, call: Call) -> None:
+        """Raise the error with which a call has ended; its cause is what the handler raised."""
+        self._failures.explain(call)
+        super().raise_error_of(call)
+
+    def flush(self) -> None:
+        """Give all that was said to the server, and have it work."""
+        super().flush()
+        self._server.work()
+
+    def send_some(self, most: int | None = None) -> int:
+        """Give some of what was said to the server, and have it work."""
+        left = super().send_some(most)
+        self._server.work()
+        return left
+
+    def wait(self, is_ready: Callable[[], object], deadline: float | None = None) -> bool:
+        """Have both ends work until ``is_ready()``; return whether it became so.
+
+        Returns False when ``deadline`` passes, or the connection is gone; a deadline that has
+        passed already leaves time for what is on its way. Without a deadline a test must end all
+        the same: raises WaitTimeoutError then.
+        """
+        patience = time.monotonic() + self._patience
+        waits_until = patience if deadline is None else deadline
+        moves_until = patience if _has_passed(waits_until) else waits_until
+        while True:
+            self._server.work()
+            if super().wait(is_ready, moment_in(0)):
+                return True
+            if self._is_gone:
+                return False
+            is_moving = self._server.has_work() or (self._has_room() and self._server.has_spoken())
+            if _has_passed(moves_until if is_moving else waits_until):
+                if deadline is None:
+                    raise WaitTimeoutError("anything to happen", self._patience)
+                return False
+            if not is_moving:
+                self._server.wait(waits_until)
+
+
+def _has_passed(moment: float) -> bool:
+    return time.monotonic() >= moment

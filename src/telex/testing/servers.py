@@ -1,0 +1,131 @@
+"""Servers for tests: started by a call, ended with the context, and held to failing nowhere."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from telex.testing.failures import Failures, observed
+from telex.testing.serving import start
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from telex.address import Address
+    from telex.application import Application
+    from telex.testing.serving import FrontEnd, Serving
+
+_PATIENCE: Final = 30.0
+"""Seconds after which a server that should end is taken to hang."""
+
+_LOGGER: Final = logging.getLogger("telex.server")
+
+
+class Servers:
+    """Starts servers for tests, and ends them when its context ends.
+
+    Called with an application it returns the address of a server, which serves it in the
+    background, on a port that was free: at ``tls://`` where ``tls`` is given, else at ``tcp://``.
+    That is of ``telex.asyncio`` if a handler or a hook is async, else of ``telex.sync``;
+    ``front_end`` chooses. Further keywords are those of ``serve()``.
+
+    What handlers raise that were not meant to fail is in ``failures``, and so is what servers log
+    as errors. The end of the context raises what is still in there, and an exception that leaves it
+    meanwhile along with that: a test takes out what it expects. An AssertionError or
+    ``pytest.fail()`` goes on its way, with notes of what else has failed.
+
+    >>> import telex
+    >>> app = telex.Application()
+    >>> @app.on("greet")
+    ... def greet(message):
+    ...     return f"hello {message.content}"
+    >>> with Servers() as serve, telex.sync.connect(serve(app)) as connection:
+    ...     connection.request("you", subject="greet", timeout=10).content
+    'hello you'
+    """
+
+    def __init__(self) -> None:
+        self.failures: Final = Failures()
+        """What went wrong in a handler or a server; ``pop()`` what the test expects."""
+        self._servers: Final[dict[Address, Serving]] = {}
+        self._log: Final = _ErrorLog(self.failures)
+
+    def __call__(
+        self,
+        application: Application,
+        *,
+        address: str | Address | None = None,
+        front_end: FrontEnd | None = None,
+        **options: Any,
+    ) -> Address:
+        """Start a server, and return where it listens; raises what ``serve()`` raises."""
+        if address is None:
+            scheme = "tcp" if options.get("tls") is None else "tls"
+            address = f"{scheme}://127.0.0.1:0"
+        if front_end is None:
+            front_end = "asyncio" if application.async_names else "sync"
+        serving = start(front_end, observed(application, self.failures), address, options)
+        self._servers[serving.address] = serving
+        return serving.address
+
+    def stop(self, address: Address) -> None:
+        """End the server at this address, as ``server.shutdown()`` does, and wait for its end.
+
+        Raises ValueError when none of these servers is there, RuntimeError when it does not end.
+        """
+        if address not in self._servers:
+            raise ValueError(f"there is no server at {address}, or no longer")
+        serving = self._servers.pop(address)
+        serving.shutdown()
+        self._see_end(serving, _PATIENCE)
+
+    def __enter__(self) -> Self:
+        _LOGGER.addHandler(self._log)
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self.failures.raised_after(exception):
+            try:
+                self._stop_all()
+            finally:
+                _LOGGER.removeHandler(self._log)
+
+    def _stop_all(self) -> None:
+        """End all servers at once, and wait for each; those that do not end are failures."""
+        servings = list(self._servers.values())
+        self._servers.clear()
+        for serving in servings:
+            serving.shutdown()
+        deadline = time.monotonic() + _PATIENCE
+        for serving in servings:
+            try:
+                self._see_end(serving, max(0.0, deadline - time.monotonic()))
+            except RuntimeError as failure:
+                self.failures.note(failure)
+
+    def _see_end(self, serving: Serving, timeout: float) -> None:
+        """Wait for a server's end, and note what failed; raises RuntimeError when it goes on."""
+        if not serving.has_ended(timeout):
+            raise RuntimeError(f"the server at {serving.address} did not end in {_PATIENCE:g} s")
+        for failure in serving.clean_up():
+            self.failures.note(failure)
+
+
+class _ErrorLog(logging.Handler):
+    """Makes failures of the errors in the log."""
+
+    def __init__(self, failures: Failures) -> None:
+        super().__init__(logging.ERROR)
+        self._failures = failures
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of an error."""
+        error = record.exc_info[1] if record.exc_info else None
+        self._failures.note(error or RuntimeError(record.getMessage()))

@@ -1,0 +1,124 @@
+"""What Hypothesis makes of messages: messages, their parts, and the ways a network cuts bytes up.
+
+It needs Hypothesis, which nothing else in Telex does: ``pip install 'telex[testing]'``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from telex.extras import needed_for
+from telex.limits import MAX_SAFE_INTEGER
+from telex.protocol.message import Message
+
+with needed_for("telex.testing.strategies", "hypothesis", "testing"):
+    from hypothesis import strategies as st
+
+__all__ = ["KNOWN_FIELDS", "cuttings", "headers", "json_values", "messages"]
+
+KNOWN_FIELDS: Final = (
+    "byteorder",
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "kind",
+    "subject",
+    "id",
+    "re",
+    "more",
+)
+"""The header fields that Telex knows, which an application's own headers cannot be named after."""
+
+_ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16", "utf-7", "gb18030")
+"""Charsets that can write all that ``st.text()`` makes."""
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    """Make every value that JSON can say, integers of any length among them."""
+    return st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(10**30), 10**30)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+        ),
+        max_leaves=6,
+    )
+
+
+def headers() -> st.SearchStrategy[dict[str, Any]]:
+    """Make headers of an application's own."""
+    names = st.text(max_size=8).filter(lambda name: name not in KNOWN_FIELDS)
+    return st.dictionaries(names, json_values(), max_size=3)
+
+
+def messages(
+    *,
+    contents: st.SearchStrategy[Any] | None = None,
+    subjects: st.SearchStrategy[str] | None = None,
+    plain: bool = True,
+) -> st.SearchStrategy[Message]:
+    """Make messages of every kind of content, with any of the optional fields.
+
+    ``contents`` makes what they carry instead, each under its natural content type, and
+    ``subjects`` their subject, which all of them have then. With ``plain=False`` they have a kind,
+    numbers and ``more`` too, as only the wire format knows them: no front-end sends such messages.
+
+        @given(messages(contents=st.builds(Reading), subjects=st.just("sensors.roof")))
+        def test_any_reading_is_stored(message): ...
+    """
+    fields: dict[str, st.SearchStrategy[Any]] = {
+        "headers": headers(),
+        "byteorder": st.sampled_from(["little", "big"]),
+    }
+    required: dict[str, st.SearchStrategy[Any]] = {}
+    if subjects is None:
+        fields["subject"] = st.text(max_size=8)
+    else:
+        required["subject"] = subjects
+    if not plain:
+        numbers = st.integers(1, MAX_SAFE_INTEGER)
+        fields |= {"kind": st.text(max_size=8), "id": numbers, "re": numbers, "more": st.booleans()}
+    described = _contents_of_every_kind() if contents is None else contents.map(_natural)
+    return st.builds(_message, described, st.fixed_dictionaries(required, optional=fields))
+
+
+@st.composite
+def cuttings(draw: st.DrawFn, data: bytes, *, most: int = 8) -> list[bytes]:
+    """Cut bytes into pieces of any length, some of them empty, at ``most`` so many places.
+
+    >>> import telex
+    >>> from hypothesis import given, strategies as st
+    >>> @given(messages(), st.data())
+    ... def test_cut_anywhere(message, data):
+    ...     processor = telex.MessageProcessor()
+    ...     received = []
+    ...     for piece in data.draw(cuttings(message.to_bytes())):
+    ...         received += processor.receive_messages(piece)
+    ...     assert received == [message]
+    >>> test_cut_anywhere()
+    """
+    places = sorted(draw(st.lists(st.integers(0, len(data)), max_size=most)))
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+def _contents_of_every_kind() -> st.SearchStrategy[tuple[object, dict[str, Any]]]:
+    """Make content, each with the keywords that say what it is."""
+    encoded = st.fixed_dictionaries({"encoding": st.sampled_from(_ENCODINGS)})
+    as_json = encoded.map(lambda fields: {**fields, "content_type": "application/json"})
+    return (
+        st.tuples(st.binary(max_size=300), st.just({}))
+        | st.tuples(st.text(max_size=100), encoded)
+        | st.tuples(json_values(), as_json)
+    )
+
+
+def _natural(content: object) -> tuple[object, dict[str, Any]]:
+    return content, {}
+
+
+def _message(described: tuple[object, dict[str, Any]], fields: dict[str, Any]) -> Message:
+    content, description = described
+    return Message(content, **description, **fields)

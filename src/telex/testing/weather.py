@@ -1,0 +1,68 @@
+"""How bad a network is, in numbers. What the numbers do to bytes is the proxy's."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """How bad a network is: sizes in bytes, times in seconds, chances from 0 to 1.
+
+    Without any of it, whatever comes passes as it comes.
+
+    >>> Weather(largest_piece=100, delay_chance=0.1, longest_delay=0.02).stall_chance
+    0.0
+    >>> Weather(stall_chance=2)
+    Traceback (most recent call last):
+    ValueError: stall_chance must be from 0 to 1, not 2
+    """
+
+    largest_piece: int | None = None
+    """Pieces are 1 byte to this long, short ones as likely as long ones; None leaves them whole."""
+    delay_chance: float = 0.0
+    """How likely a piece is held up,"""
+    longest_delay: float = 0.0
+    """and for how long at most."""
+    stall_chance: float = 0.0
+    """How likely nothing passes in this direction for a while after a piece,"""
+    stall: float = 0.0
+    """and for how long."""
+    reset_every: int | None = None
+    """A connection is reset after about this much has passed through one of its directions."""
+
+    def __post_init__(self) -> None:
+        for name in ("largest_piece", "reset_every"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise ValueError(f"{name} must be at least 1, not {size}")
+        for name in ("delay_chance", "stall_chance"):
+            chance = getattr(self, name)
+            if not 0 <= chance <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {chance}")
+        for name in ("longest_delay", "stall"):
+            seconds = getattr(self, name)
+            if not seconds >= 0:
+                raise ValueError(f"{name} must be at least 0 seconds, not {seconds}")
+
+    def piece_size(self, available: int, dice: random.Random) -> int:
+        """Say how long the next piece is; the lot falls evenly on 1, 2, 4, 8 bytes and so on."""
+        if self.largest_piece is None:
+            return available
+        return min(available, int(self.largest_piece ** dice.random()))
+
+    def pause(self, dice: random.Random) -> float:
+        """Say for how many seconds the next piece is held up."""
+        lot = dice.random()
+        if lot < self.stall_chance:
+            return self.stall
+        if lot < self.stall_chance + self.delay_chance:
+            return dice.uniform(0, self.longest_delay)
+        return 0.0
+
+    def bytes_until_reset(self, dice: random.Random) -> float:
+        """Say how much may pass before the connection is reset."""
+        if self.reset_every is None:
+            return float("inf")
+        return dice.expovariate(1 / self.reset_every)

@@ -1,0 +1,1 @@
+"""How Telex behaves to those who use it: one suite, for every client against every server."""

@@ -1,0 +1,318 @@
+"""What the behaviour suite acts on: servers and clients of both front-ends, driven the same way.
+
+An asyncio server or connection lives in an event loop of its own thread, and is given the methods
+of its blocking twin, so that one test body drives them all. Nothing here sleeps for luck: whoever
+waits, waits for a condition, and fails at a deadline.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, Unpack
+
+import pytest
+
+import telex
+import telex.asyncio
+import telex.sync
+from telex import Address, Application, Message, MessageProcessor, TelexError
+from telex.application import MessageKeywords, Peer
+from telex.testing.loop_thread import LoopThread
+from telex.testing.serving import FrontEnd, start
+
+Result = TypeVar("Result")
+
+PATIENCE = 30.0
+"""Seconds after which a test gives up waiting; on a sound machine everything takes far less."""
+
+IN_TIME = telex.Limits().drain_timeout
+"""Seconds within which a server ends; one that takes longer has waited for somebody in vain."""
+
+_END = object()
+
+
+def wait_until(condition: Callable[[], object], what: str) -> None:
+    """Wait until ``condition()`` is true; fail with ``what`` was waited for."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"gave up waiting: {what}")
+        time.sleep(0.001)
+
+
+def wait_until_still(count: Callable[[], int]) -> None:
+    """Wait until a count has not changed for a while."""
+    seen, since = -1, time.monotonic()
+
+    def is_still() -> bool:
+        nonlocal seen, since
+        if count() != seen:
+            seen, since = count(), time.monotonic()
+        return time.monotonic() - since > 0.3
+
+    wait_until(is_still, "nothing changes any more")
+
+
+class Client(Protocol):
+    """A connection of either front-end, as the tests use it."""
+
+    def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:
+        """Send a message."""
+
+    def send_many(self, messages: Iterable[object]) -> None:
+        """Send many messages."""
+
+    def request(
+        self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
+    ) -> Message:
+        """Ask, and return the answer."""
+
+    def request_parts(
+        self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
+    ) -> Iterator[Message]:
+        """Ask, and iterate over the parts of the answer."""
+
+    def ping(self, timeout: float | None = 10.0) -> float:
+        """Ask for a sign of life."""
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """Return the next message."""
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Close."""
+
+    def __iter__(self) -> Iterator[Message]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+class DrivenConnection:
+    """A connection of ``telex.asyncio`` with the methods of a blocking one."""
+
+    def __init__(self, thread: LoopThread, connection: telex.asyncio.Connection) -> None:
+        self._thread = thread
+        self._connection = connection
+
+    def send(self, content: object, **keywords: Any) -> None:
+        """Send a message."""
+        self._thread.do(self._connection.send(content, **keywords))
+
+    def send_many(self, messages: Iterable[object]) -> None:
+        """Send many messages."""
+        self._thread.do(self._connection.send_many(messages))
+
+    def request(self, content: object, **keywords: Any) -> Message:
+        """Ask, and return the answer."""
+        return self._thread.do(self._connection.request(content, **keywords))
+
+    def request_parts(self, content: object, **keywords: Any) -> Iterator[Message]:
+        """Ask, and iterate over the parts of the answer."""
+        parts = self._connection.request_parts(content, **keywords)
+
+        async def next_part() -> object:
+            return await anext(parts, _END)
+
+        async def close() -> None:
+            parts.close()
+
+        try:
+            while isinstance(part := self._thread.do(next_part()), Message):
+                yield part
+        finally:
+            self._thread.do(close())
+
+    def ping(self, timeout: float | None = 10.0) -> float:
+        """Ask for a sign of life."""
+        return self._thread.do(self._connection.ping(timeout))
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """Return the next message."""
+        return self._thread.do(self._connection.receive(timeout))
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Close."""
+        self._thread.do(self._connection.close(timeout))
+
+    def __iter__(self) -> Iterator[Message]:
+        async def next_message() -> object:
+            return await anext(self._connection, _END)
+
+        while isinstance(message := self._thread.do(next_message()), Message):
+            yield message
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._thread.do(self._connection.__aexit__(exception_type, exception, traceback))
+
+
+class Events(telex.Observer):
+    """Remembers what a server told."""
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+        self.messages: list[Message] = []
+        self.endings: list[TelexError | None] = []
+
+    def connected(self, peer: Peer) -> None:
+        """Remember the peer."""
+        self.peers.append(peer)
+
+    def message_received(self, peer: Peer, message: Message) -> None:
+        """Remember the message."""
+        self.messages.append(message)
+
+    def disconnected(self, peer: Peer, error: TelexError | None) -> None:
+        """Remember why it ended."""
+        self.endings.append(error)
+
+
+class RunningServer:
+    """A server of either front-end, and what it told its observer."""
+
+    def __init__(
+        self, front_end: FrontEnd, application: Application, address: str, **options: Any
+    ) -> None:
+        self.events = Events()
+        options["observer"] = self.events
+        self._serving = start(front_end, application, address, options)
+        self.address = self._serving.address
+        """Where it listens."""
+
+    def shutdown(self) -> None:
+        """Have it end, and return at once."""
+        self._serving.shutdown()
+
+    def wait_for_its_end(self, timeout: float = IN_TIME) -> None:
+        """Wait until the server has ended, which it must within ``timeout`` seconds."""
+        assert self._serving.has_ended(timeout), f"the server did not end within {timeout:g} s"
+
+    def stop(self) -> None:
+        """Shut the server down, and hold it to ending in time, with nothing left unhandled."""
+        self.shutdown()
+        self.wait_for_its_end()
+        assert self._serving.clean_up() == []
+
+    def plug_in(self) -> socket.socket:
+        """Connect a plain socket, which speaks whatever the test wants."""
+        return plug_into(self.address)
+
+    def ending(self, number: int = 0) -> TelexError | None:
+        """Wait until the ``number``-th connection to end has ended, and return why it did."""
+        wait_until(lambda: len(self.events.endings) > number, "a connection ends")
+        return self.events.endings[number]
+
+
+class Serve(Protocol):
+    """Starts a server of the front-end under test, which ends with the test."""
+
+    def __call__(self, application: Application, **options: Any) -> RunningServer:
+        """Serve an application, with the options of ``serve()``; ``address`` may be given too."""
+
+
+class Connect(Protocol):
+    """Connects a client of the front-end under test, which is closed with the test."""
+
+    def __call__(self, server: RunningServer | Address | str, **options: Any) -> Client:
+        """Connect to a server, with the options of ``connect()``."""
+
+
+class Background:
+    """Calls made in threads of their own, and what came of them."""
+
+    def __init__(self, *calls: Callable[[], object]) -> None:
+        self.results: list[Any] = [None] * len(calls)
+        self._threads = [
+            threading.Thread(target=self._make, args=(position, call), daemon=True)
+            for position, call in enumerate(calls)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> list[Any]:
+        """Wait for all of them; return what each returned, or the exception that it raised."""
+        deadline = time.monotonic() + 3 * PATIENCE
+        for thread in self._threads:
+            thread.join(max(0, deadline - time.monotonic()))
+        stuck = sum(thread.is_alive() for thread in self._threads)
+        assert not stuck, f"{stuck} of {len(self._threads)} calls did not return"
+        return self.results
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a call has not returned yet."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def check(self) -> None:
+        """Wait for all of them, and raise what one of them raised."""
+        for result in self.wait():
+            if isinstance(result, BaseException):
+                raise result
+
+    def wait_for(self, kind: type[Result]) -> Result:
+        """Wait for the only call; return what came of it, which must be of this kind."""
+        [result] = self.wait()
+        assert isinstance(result, kind), f"{result!r} is no {kind.__name__}"
+        return result
+
+    def _make(self, position: int, call: Callable[[], object]) -> None:
+        try:
+            self.results[position] = call()
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            self.results[position] = error
+
+
+def plug_into(address: Address) -> socket.socket:
+    """Connect a plain socket to an address."""
+    if address.scheme == "unix":
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE)
+        sock.connect(address.path)
+        return sock
+    return socket.create_connection((address.host, address.port), PATIENCE)
+
+
+def receive_all(sock: socket.socket) -> list[Message]:
+    """Return the messages that a plain socket receives until the end of the stream."""
+    processor = MessageProcessor(telex.Limits(max_content_size=1 << 30))
+    messages: list[Message] = []
+    while data := sock.recv(1 << 20):
+        messages += processor.receive_messages(data)
+    processor.receive_eof()
+    return messages
+
+
+def receive_some(sock: socket.socket, count: int) -> list[Message]:
+    """Return the next ``count`` messages on a plain socket, which must be all that comes."""
+    processor = MessageProcessor()
+    messages: list[Message] = []
+    while len(messages) < count:
+        data = sock.recv(1 << 20)
+        assert data, f"the stream ended after {len(messages)} of {count} messages"
+        messages += processor.receive_messages(data)
+    assert len(messages) == count
+    return messages
+
+
+def reset(sock: socket.socket) -> None:
+    """Close a plain socket so that its peer sees a reset instead of an end."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()

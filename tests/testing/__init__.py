@@ -1,0 +1,1 @@
+"""The tests of what users' tests are made with; they mirror ``src/telex/testing``."""
