@@ -1,0 +1,7 @@
+"""``python -m telex`` is ``telex``."""
+
+from __future__ import annotations
+
+from telex.cli import main
+
+main()

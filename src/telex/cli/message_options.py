@@ -1,0 +1,76 @@
+"""The options that describe a message, shared by all commands that make some.
+
+They become a MessageMaker; where content comes from is for the commands to say.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from telex import ContentError, Message, TooLargeError
+from telex.cli.failure import UsageError
+from telex.cli.options import refuse_if, understood
+from telex.cli.sources import MessageMaker, check_encoding, check_line_encoding, parse_header
+
+_OWN_OPTIONS: Final = {
+    "subject": "--subject",
+    "content-type": "--content-type",
+    "content-encoding": "--encoding",
+}
+
+Subject = Annotated[
+    str | None,
+    typer.Option("--subject", metavar="SUBJECT", help="What it is about; chooses the handler."),
+]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--header", metavar="NAME=VALUE", help="A header of your own; NAME:=JSON if not text."
+    ),
+]
+ContentType = Annotated[
+    str | None,
+    typer.Option(
+        "--content-type", metavar="TYPE", help="What it is, such as text/csv, if not as guessed."
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="CHARSET", help="The charset it is in on its way, if not UTF-8."
+    ),
+]
+
+
+def message_maker(
+    subject: str | None,
+    headers: list[str] | None,
+    content_type: str | None,
+    encoding: str | None,
+    *,
+    of_lines: bool = False,
+) -> MessageMaker:
+    """Return what makes the messages; raises UsageError for what no message has.
+
+    ``of_lines`` says that it must be able to tell where a line ends.
+    """
+    if encoding is not None:
+        understood("--encoding", check_line_encoding if of_lines else check_encoding, encoding)
+    fields: dict[str, Any] = {"subject": subject, "headers": _read_headers(headers or [])}
+    try:
+        Message(b"", content_type=content_type, **fields).to_bytes()
+    except (ContentError, TooLargeError) as problem:
+        raise UsageError(str(problem)) from problem
+    return MessageMaker(encoding, content_type, **fields)
+
+
+def _read_headers(options: list[str]) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    for option in options:
+        name, value = understood("--header", parse_header, option)
+        refuse_if(name in headers, f"--header: {name!r} is there twice")
+        refuse_if(name in _OWN_OPTIONS, f"--header: {name!r} is set by {_OWN_OPTIONS.get(name)}")
+        headers[name] = value
+    return headers

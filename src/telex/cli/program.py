@@ -1,0 +1,146 @@
+"""The Typer program: its commands, and the one place where errors become lines and exit codes.
+
+A command is loaded when it is called; all of them are only where each has its line in the help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+import telex
+from telex.cli.failure import (
+    FAILED,
+    INTERRUPTED,
+    OUTPUT_CLOSED,
+    WRONG_USAGE,
+    CommandError,
+    UsageError,
+)
+from telex.cli.terminal import OutputClosedError, OutputError, standard_error
+from telex.printable import printable
+
+if TYPE_CHECKING:
+    from typer.core import TyperOption
+
+_COMMANDS: Final = (
+    "serve",
+    "send",
+    "request",
+    "connect",
+    "ping",
+    "top",
+    "demo",
+    "decode",
+    "wireshark",
+)
+"""In the order of the help; each is the function of that name in the module of that name."""
+
+
+class _Command(TyperCommand):
+    """A command whose help does not call its ``--help`` a ``<bool>``."""
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        return _without_type(super().get_help_option(ctx))
+
+
+class _Program(TyperGroup):
+    """The commands together; their help does not call its ``--help`` a ``<bool>`` either."""
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        return _without_type(super().get_help_option(ctx))
+
+
+def _without_type(option: TyperOption | None) -> TyperOption | None:
+    if option is not None:
+        option.metavar = ""
+    return option
+
+
+def _overview(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Messages instead of bytes: send them, and watch them arrive.
+
+    Begin with telex demo; then telex serve in one terminal, and in another
+    telex send "Hello, wire". With handlers of your own, as in
+    telex serve orders:app, a server answers: telex request "4711" --subject price.
+
+    Exit codes: 0 all went well, 1 it failed, 2 wrong usage, 130 Ctrl-C,
+    141 nobody reads the output any more. An error is one line on stderr.
+    """
+    if version:
+        typer.echo(f"telex {telex.__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _program(arguments: Sequence[str]) -> typer.Typer:
+    """Return what understands this command line: the command that it calls, or else them all."""
+    program = typer.Typer(
+        cls=_Program,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    program.callback(invoke_without_command=True)(_overview)
+    called = [name for name in _COMMANDS if name in arguments[:1]]
+    for name in called or _COMMANDS:
+        module = importlib.import_module(f"telex.cli.{name}")
+        program.command(cls=_Command)(getattr(module, name))
+    return program
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line, and return the exit code; an error is one line on standard error."""
+    try:
+        code = _program(arguments)(arguments, prog_name="telex", standalone_mode=False)
+    except typer.TyperException as problem:
+        return _report(_usage_sentence(problem, arguments), problem.exit_code)
+    except OutputClosedError:
+        return OUTPUT_CLOSED
+    except UsageError as problem:
+        return _report(str(problem), WRONG_USAGE)
+    except (CommandError, OutputError, telex.TelexError) as problem:
+        return _report(str(problem), FAILED)
+    except OSError as problem:
+        reason = (problem.strerror or str(problem)).lower()
+        return _report(f"{problem.filename}: {reason}" if problem.filename else reason, FAILED)
+    if code == INTERRUPTED:
+        return _report("interrupted", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _report(sentence: str, code: int) -> int:
+    with contextlib.suppress(OutputError):
+        standard_error().line(("telex: ", "bold red"), printable(sentence))
+    return code
+
+
+def _usage_sentence(problem: typer.TyperException, arguments: Sequence[str]) -> str:
+    """Put what Typer finds wrong into the one line that it is everywhere else."""
+    sentence = problem.format_message().rstrip(".")
+    context: typer.Context | None = getattr(problem, "ctx", None)
+    path = context.command_path if context is not None else "telex"
+    way_out = _right_address(context, sentence, arguments) if context is not None else None
+    if way_out is not None:
+        sentence = f"{sentence.partition(' (Possible')[0]}; right would be: {path} {way_out}"
+    return f"{sentence[:1].lower()}{sentence[1:]} (see: {path} --help)"
+
+
+def _right_address(context: typer.Context, sentence: str, arguments: Sequence[str]) -> str | None:
+    """Say how the command takes an address, where it was given as other commands take theirs."""
+    names = {parameter.name for parameter in context.command.params}
+    if "address" in names and "option: --to" in sentence:
+        return "ADDRESS"
+    is_extra = "unexpected extra argument" in sentence
+    has_address = any("://" in argument for argument in arguments)
+    return "--to ADDRESS" if "to" in names and is_extra and has_address else None

@@ -1,0 +1,109 @@
+"""The rows of ``telex top``: rates, order, and numbers that fit into their columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from telex.administration import ConnectionState, Slowest, Snapshot, Traffic
+from telex.cli.top_rows import (
+    Column,
+    rows_of,
+    short_number,
+    short_seconds,
+    short_time,
+    sorted_rows,
+)
+
+
+def state(number: int, **facts: Any) -> ConnectionState:
+    """Make the state of a connection that does nothing, but for these facts."""
+    facts = {
+        "name": f"127.0.0.1:{number}",
+        "identity": None,
+        "age": 10.0,
+        "received": Traffic(0, 0),
+        "sent": Traffic(0, 0),
+        "waiting": 0,
+        "partial": 0,
+        "unsent": 0,
+        "slowest": Slowest(None, 0.0, False),
+        **facts,
+    }
+    return ConnectionState(number=number, **facts)
+
+
+def snapshot(now: float, *states: ConnectionState) -> Snapshot:
+    """Make a snapshot of these connections."""
+    return Snapshot("0", 1, False, now, now, 1, list(states))
+
+
+def test_rates_are_those_between_two_snapshots() -> None:
+    """What was counted before does not matter, except for a connection that is new."""
+    before = snapshot(100.0, state(1, received=Traffic(10, 1000), sent=Traffic(5, 50)))
+    now = snapshot(
+        102.0,
+        state(1, received=Traffic(30, 5000), sent=Traffic(6, 52)),
+        state(2, age=4.0, received=Traffic(8, 40)),
+    )
+    known, new = rows_of(now, before)
+    assert (known.messages.received, known.messages.sent) == (10.0, 0.5)
+    assert (known.bytes.received, known.bytes.sent) == (2000.0, 1.0)
+    assert (new.messages.received, new.bytes.received) == (2.0, 10.0)
+
+
+def test_the_first_snapshot_and_no_time_at_all_divide_by_nothing() -> None:
+    """A connection is measured by its age, which may be 0."""
+    assert rows_of(snapshot(1.0, state(1, age=0.0, sent=Traffic(1, 1))), None)[0].messages.sent == 0
+    same = snapshot(1.0, state(1))
+    assert rows_of(same, same)[0].bytes.received == 0
+
+
+@pytest.mark.parametrize("column", Column)
+def test_every_column_sorts(column: Column) -> None:
+    """Numbers begin with the largest, texts with A; reversed it is the other way."""
+    low = state(1, name="a", identity="a")
+    high = state(
+        2,
+        name="b",
+        identity="b",
+        age=20.0,
+        received=Traffic(900, 900),
+        sent=Traffic(900, 900),
+        unsent=9,
+        partial=9,
+        slowest=Slowest("x", 9.0, False),
+    )
+    rows = rows_of(snapshot(5.0, low, high), snapshot(4.0, state(1), state(2)))
+    numbers = [row.state.number for row in sorted_rows(rows, column)]
+    assert numbers == ([1, 2] if column in (Column.NAME, Column.IDENTITY) else [2, 1])
+    backwards = sorted_rows(rows, column, is_reversed=True)
+    assert [row.state.number for row in backwards] == numbers[::-1]
+
+
+def test_text_of_a_peer_cannot_drive_the_terminal() -> None:
+    """Names and identities are shown with escapes."""
+    [row] = rows_of(snapshot(1.0, state(1, name="\x1b[31m", identity="\u202e")), None)
+    shown = [row.text(column) for column in Column]
+    assert all(text.isprintable() for text in [*shown, row.who])
+
+
+def test_a_handler_at_work_is_marked() -> None:
+    """A plus says that its time still grows; the one for other subjects has a name too."""
+    slowest = {
+        "1.5s+ a.*": Slowest("a.*", 1.5, True),
+        "20ms (other)": Slowest(None, 0.02, False),
+        "-": Slowest(None, 0.0, False),
+    }
+    for text, fact in slowest.items():
+        [row] = rows_of(snapshot(1.0, state(1, slowest=fact)), None)
+        assert row.text(Column.SLOWEST) == text
+
+
+def test_numbers_fit_their_columns() -> None:
+    """Whatever they are."""
+    numbers = [10.0**power * factor for power in range(-2, 15) for factor in (1, 3.14, 9.96, 9.999)]
+    assert max(len(short_number(number)) for number in numbers) <= 5
+    assert max(len(short_time(10.0**power)) for power in range(8)) <= 4
+    assert max(len(short_seconds(10.0**power)) for power in range(-7, 5)) <= 6

@@ -1,0 +1,1 @@
+"""The dissector for Wireshark, tried with tshark on what really crossed connections."""
