@@ -1,0 +1,1 @@
+"""How typed programs use Telex; read by type checkers, never run."""
