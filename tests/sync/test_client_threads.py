@@ -115,6 +115,16 @@ def test_eight_threads_get_their_own_answers() -> None:
         assert is_left_alone(connection)
 
 
+def test_a_thread_that_sends_is_no_end_to_one_that_looks_for_messages() -> None:
+    """Bytes that are on their way in another thread are told from bytes that were left half-way."""
+    with answering(never) as (connection, _):
+        sending = Worker(lambda: connection.send_many([bytes(256 * 1024)] * 400))
+        while sending.thread.is_alive():
+            with pytest.raises(WaitTimeoutError):
+                connection.receive(timeout=0)
+        sending.outcome()
+
+
 def test_messages_of_several_threads_never_mix() -> None:
     """Large and small messages, sent at once by six threads, arrive whole and in order."""
     received: list[Any] = []

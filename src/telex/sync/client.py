@@ -265,24 +265,20 @@ class Connection:
         """
         link = self._link
         deadline = moment_in(timeout)
-        while True:
-            may_come = link.is_alive  # looked at first: what came before an end is not left behind
-            message = link.take_message()
-            if message is not None:
-                return message
-            if not may_come:
+        while (message := link.take_message()) is None:
+            if not link.has_more:
                 raise link.closed_error()
             if not link.wait(self._need_not_wait, deadline) and link.is_alive:
                 raise WaitTimeoutError("a message", timeout or 0.0)
+        return message
 
     def __iter__(self) -> Iterator[Message]:
         link = self._link
         while not link.is_closing:
-            may_come = link.is_alive
             message = link.take_message()
             if message is not None:
                 yield message
-            elif may_come:
+            elif link.has_more:
                 link.wait(self._need_not_wait)
             elif link.ended_well or link.is_closing:
                 return

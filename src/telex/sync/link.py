@@ -307,7 +307,7 @@ class Link:
         if not has_given_up or self._output.size:
             self.wait(lambda: self._is_gone, deadline)
         self._unsent = self._output.size
-        return self._is_gone or self._is_busy or (has_given_up and not self._unsent)
+        return self._is_gone or self._is_interrupted or (has_given_up and not self._unsent)
 
     def release(self) -> None:
         """Close the connection at once; whoever waits is told."""
@@ -333,33 +333,48 @@ class Link:
     @property
     def is_alive(self) -> bool:
         """Whether more may come."""
-        return self.is_open and not self._is_gone and not self._is_busy
+        return self.is_open and not self._is_gone and not self._is_interrupted
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a message is here to be taken, or more may come."""
+        return self.is_alive or bool(self.inbox.messages)  # in this order: ends come last
 
     @property
     def ended_well(self) -> bool:
         """Whether the peer ended as it should, with nothing lost."""
-        return self._ended_well and not self._is_busy
+        return self._ended_well and not self._is_interrupted
 
     @property
     def unsent(self) -> int:
         """Bytes that were handed over and not given to the network, when the connection ended."""
         return self._unsent
 
+    @property
+    def _is_interrupted(self) -> bool:
+        """Whether bytes were left half-way, and not by another thread that just goes on.
+
+        An exception of a signal handler has done it before, or this is a signal handler that was
+        called in the midst.
+        """
+        with self._lock:
+            return self._is_busy
+
     def check_open(self) -> None:
         """Raise ConnectionClosedError when nothing more may be said."""
-        if self._is_busy or not self.is_open:
+        if self._is_interrupted or not self.is_open:
             raise self.closed_error()
 
     def check_usable(self) -> None:
         """Raise ConnectionClosedError when nothing can be sent or received any more."""
-        if self._is_gone or self._is_busy:
+        if self._is_gone or self._is_interrupted:
             raise self.closed_error()
 
     def closed_error(self) -> ConnectionClosedError:
         """Return the error that says why the connection has ended, which is then known."""
         self._was_told = True
         failure = self.conversation.error
-        if self._is_busy:
+        if self._is_interrupted:
             reason = "it was interrupted while bytes were on their way"
             return ConnectionClosedError("us", reason, unsent=self._output.size)
         if isinstance(failure, ConnectionClosedError):
@@ -382,7 +397,7 @@ class Link:
     def unseen_error(self) -> ConnectionClosedError | None:
         """Return what nobody was told yet, and somebody should be told when all is over."""
         farewell = self.conversation.farewell
-        if self._is_busy:
+        if self._is_interrupted:
             return self.closed_error()
         if self._problem is not None or self._was_told:
             return self._problem
