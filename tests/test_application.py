@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from telex import Application, ContentError, Message
-from telex.application import message_from
 from telex.handlers import Handler, Style
+from telex.protocol.message import message_from
 
 if TYPE_CHECKING:
     from pathlib import Path as UnimportedType

@@ -6,10 +6,10 @@ a socket, a thread or an event loop. Running handlers is ``session``'s part.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypedDict, TypeVar
 
 from telex.handlers import Handler, Style, name_of, style_of
-from telex.protocol.message import Message, message_of
+from telex.protocol.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from telex.observer import Observer
 
     Hook = TypeVar("Hook", bound=Callable[[], object])
+
+_MOST_FOUND: Final = 1_024
+"""How many subjects are remembered together with their handlers."""
+
+_LONGEST_FOUND: Final = 256
+"""Characters of the longest subject that is remembered."""
 
 
 class MessageKeywords(TypedDict, total=False):
@@ -76,8 +82,10 @@ class Application:
     """
 
     def __init__(self) -> None:
-        self.exact: dict[str | None, Handler] = {}
-        """The handlers of subjects without wildcards, to be looked up for each message."""
+        self.found: Final[dict[str | None, Handler]] = {}
+        """What ``find`` has found, to be looked up for each message. Bounded: see there."""
+        self._changes = 0
+        self._exact: dict[str, Handler] = {}
         self._wildcards = _Branch()
         self._default: Handler | None = None
         self._handlers: list[Handler] = []
@@ -143,10 +151,11 @@ class Application:
         """Have each handler be what ``wrap`` makes of it, those too that are registered later."""
         before = self._wrap
         self._wrap = (lambda handler: wrap(before(handler))) if before is not None else wrap
-        for pattern, handler in self.exact.items():
-            self.exact[pattern] = wrap(handler)
+        for pattern, handler in self._exact.items():
+            self._exact[pattern] = wrap(handler)
         self._wildcards.wrap_handlers(wrap)
         self._default = self._default and wrap(self._default)
+        self._forget_found()
 
     @property
     def async_names(self) -> list[str]:
@@ -157,12 +166,18 @@ class Application:
 
     def find(self, subject: str | None) -> Handler | None:
         """Return the handler for a subject, or None when there is none."""
-        handler = self.exact.get(subject)
-        if handler is not None:
-            return handler
+        changes = self._changes
+        handler = None
         if subject is not None:
-            handler = self._wildcards.find(subject.split("."))
-        return handler or self._default
+            handler = self._exact.get(subject) or self._wildcards.find(subject.split("."))
+        handler = handler or self._default
+        if handler is not None and len(subject or "") <= _LONGEST_FOUND:
+            if len(self.found) >= _MOST_FOUND:
+                self.found.clear()
+            self.found[subject] = handler
+            if self._changes != changes:  # another thread has registered one that fits better
+                self.found.clear()
+        return handler
 
     def _add(self, pattern: str | None, handler: Handler) -> None:
         if self._wrap is not None:
@@ -172,11 +187,16 @@ class Application:
         elif "*" in pattern or ">" in pattern:
             first = self._wildcards.add(pattern.split("."), handler)
         else:
-            first = self.exact.setdefault(pattern, handler)
+            first = self._exact.setdefault(pattern, handler)
         if first is not handler:
             what = "every other subject" if pattern is None else repr(pattern)
             raise ValueError(f"{what} has a handler already, {first.name}")
         self._handlers.append(handler)
+        self._forget_found()
+
+    def _forget_found(self) -> None:
+        self._changes += 1
+        self.found.clear()
 
 
 class _Branch:
@@ -228,20 +248,6 @@ class _Branch:
         if self._any is None:
             self._any = _Branch()
         return self._any
-
-
-def message_from(content: object, keywords: MessageKeywords | dict[str, Any]) -> Message:
-    """Return the message that was handed in, or make one of content and keywords."""
-    if not isinstance(content, Message):
-        if not keywords:
-            return message_of(content)
-        if len(keywords) == 1 and "subject" in keywords:
-            return message_of(content, keywords["subject"])
-        return Message(content, **keywords)
-    if keywords:
-        names = ", ".join(keywords)
-        raise TypeError(f"{names}: keywords go with content; a Message has its own, assign them")
-    return content
 
 
 def _check_pattern(pattern: str) -> None:

@@ -81,7 +81,7 @@ class Session:
 
     __slots__ = (
         "_application",
-        "_exact",
+        "_found",
         "_in_order",
         "_is_busy",
         "_is_dropped",
@@ -107,7 +107,7 @@ class Session:
         """Where the peer is, such as ``127.0.0.1:54321``."""
         self.conversation: Final = conversation
         self._application: Final = application
-        self._exact: Final[dict[str | None, Handler]] = application.exact
+        self._found: Final[dict[str | None, Handler]] = application.found
         self._waiting: deque[Message] | None = None
         self._in_order: Run | None = None
         self._stalled: list[Run] | None = None
@@ -135,6 +135,11 @@ class Session:
     def is_idle(self) -> bool:
         """Whether every message that came has been handled, and answered if it was a request."""
         return self._waiting is None and not self._running
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the session is idle, and nothing is begun, in its conversation either."""
+        return self.is_idle and self._stalled is None and self.conversation.is_at_rest
 
     @property
     def is_holding(self) -> bool:
@@ -392,7 +397,7 @@ def _handle(session: Session, message: Message) -> None:
         problem = read_problem(message, "error")
         logger.warning("%s: the peer tells of an error: %s", session.address, problem)
         return
-    handler = session._exact.get(message.subject) or session._application.find(message.subject)
+    handler = session._found.get(message.subject) or session._application.find(message.subject)
     if handler is None:
         session._report_unhandled(message)
     elif not handler.is_direct:

@@ -10,7 +10,7 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from telex.application import message_from
+from telex.protocol.message import message_from
 from telex.session import Session
 
 if TYPE_CHECKING:

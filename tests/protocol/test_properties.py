@@ -17,14 +17,9 @@ from hypothesis import strategies as st
 
 import telex
 from telex import ContentError, Limits, Message, MessageProcessor, ProtocolError, TelexError
-from telex.protocol import header
-from telex.protocol.header import (
-    HeaderFields,
-    HeaderReader,
-    number_by_loop,
-    number_by_search,
-    read_any,
-)
+from telex.protocol import header_reader
+from telex.protocol.header import HeaderFields, read_any
+from telex.protocol.header_reader import HeaderReader, number_by_loop, number_by_search
 from telex.protocol.message import ReceivedMessage
 from telex.testing.strategies import cuttings, json_values, messages
 from tests import reference
@@ -93,7 +88,7 @@ def test_the_fast_path_and_the_general_parser_agree(blocks: list[bytes]) -> None
     for block in [*blocks, *blocks]:
         general = _reading_of(functools.partial(read_any, block))
         for loops_are_fast in (True, False):  # compiled code does not see this, and has one way
-            with patch.object(header, "LOOPS_ARE_FAST", loops_are_fast):
+            with patch.object(header_reader, "LOOPS_ARE_FAST", loops_are_fast):
                 fast = _reading_of(
                     functools.partial(
                         reader.read, GOOD + block + GOOD, len(GOOD), len(GOOD + block)

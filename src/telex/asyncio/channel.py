@@ -89,7 +89,6 @@ class Channel(asyncio.BufferedProtocol):
         "_buffer",
         "_conversation",
         "_encryption",
-        "_flush_is_due",
         "_handshake",
         "_high_water",
         "_is_close_due",
@@ -104,6 +103,7 @@ class Channel(asyncio.BufferedProtocol):
         "_unsent",
         "_user",
         "is_backed_up",
+        "is_flush_due",
         "is_input_ended",
         "is_lost",
         "is_reading",
@@ -129,7 +129,6 @@ class Channel(asyncio.BufferedProtocol):
         self._is_server: Final = is_server
         self._handshake: Final = Waiters(loop)
         self._buffer: Final = _buffer_of(loop)
-        self._flush_is_due = False
         # What the transport was not given yet, because the network does not take what it has.
         self._pending: Final[deque[bytes | memoryview]] = deque()
         self._pending_size = 0
@@ -139,6 +138,8 @@ class Channel(asyncio.BufferedProtocol):
         self._unsent = 0
         self.is_backed_up: bool = False
         """Whether more output waits for the network than should be added to."""
+        self.is_flush_due: bool = False
+        """Whether all there is will be sent in this turn of the loop."""
         self.is_input_ended: bool = False
         """Whether the peer's stream has ended."""
         self.is_lost: bool = False
@@ -185,8 +186,8 @@ class Channel(asyncio.BufferedProtocol):
 
     def flush_soon(self) -> None:
         """Send all there is when those who are ready now have added theirs."""
-        if not self._flush_is_due:
-            self._flush_is_due = True
+        if not self.is_flush_due:
+            self.is_flush_due = True
             self._loop.call_soon(self.flush)
 
     async def shake_hands(self) -> None:
@@ -200,7 +201,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def flush(self) -> None:
         """Give all that the conversation has to the transport."""
-        self._flush_is_due = False
+        self.is_flush_due = False
         conversation = self._conversation
         size = conversation.bytes_to_send
         if self._encryption is not None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from telex import __version__
 from telex.address import check_is_safe_for_tokens, meant_by
-from telex.application import message_from
 from telex.asyncio.answers import answer_of, late, progress_of
 from telex.asyncio.dialing import Dialing
 from telex.asyncio.link import Link
@@ -30,8 +29,10 @@ from telex.errors import (
 )
 from telex.limits import Limits
 from telex.log import safe_logger
+from telex.protocol.batch import BATCH_SIZE
 from telex.protocol.conversation import Conversation, Greeting
 from telex.protocol.greeting import check_room
+from telex.protocol.message import message_from
 
 if TYPE_CHECKING:
     import ssl
@@ -144,12 +145,15 @@ class Connection:
         TooLargeError for a message that cannot be sent.
         """
         message = message_from(content, keywords)
-        link = self._link
-        if link.must_wait:
+        link, conversation = self._link, self._conversation
+        channel = link.channel
+        if channel.is_backed_up or conversation.bytes_to_send >= BATCH_SIZE:
             await link.room()
-        link.check_open()
-        self._conversation.send(message)
-        link.channel.flush_soon()
+        if link.ending is not None or link.is_closing:
+            raise link.closed_error()
+        conversation.send(message)
+        if not channel.is_flush_due:
+            channel.flush_soon()
 
     async def send_many(self, messages: Iterable[object] | AsyncIterable[object]) -> None:
         """Send messages, or contents, from an iterable of either sort, many with each write.

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from telex.application import message_from
 from telex.asyncio.answers import answer_of, late, progress_of
 from telex.asyncio.waiting import moment_in
 from telex.errors import TelexError
+from telex.protocol.message import message_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -49,6 +49,7 @@ class Pipeline:
     async def answers(self) -> AsyncGenerator[Message | TelexError, None]:
         """Send requests and give their answers; see ``Connection.request_many``."""
         link, under_way = self._link, self._under_way
+        fewest = self._most // 2
         try:
             while True:
                 if self._is_time_to_ask():
@@ -56,9 +57,11 @@ class Pipeline:
                 if not under_way:
                     break
                 call, deadline = under_way[0]
-                answer = call.reply or await self._answer_to(call, deadline)
+                yield call.reply or await self._answer_to(call, deadline)
                 under_way.popleft()
-                yield answer
+                while len(under_way) > fewest and (reply := under_way[0][0].reply) is not None:
+                    yield reply
+                    under_way.popleft()
         finally:
             for call, _ in under_way:
                 link.conversation.abandon(call)

@@ -13,13 +13,13 @@ import copy
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex.application import message_from
 from telex.asyncio.runs import Runs
 from telex.asyncio.waiting import Waiters
 from telex.endings import ended_by_peer, not_handled, reason_of, what_was_cut
 from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
 from telex.protocol.conversation import Conversation, Phase
+from telex.protocol.message import message_from
 from telex.session import LINGER_BYTES, LINGER_SECONDS, SILENT_SECONDS, TOO_SLOW, Session
 from telex.tls import identity_of
 

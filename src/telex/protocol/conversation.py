@@ -90,7 +90,7 @@ class Conversation:
         self._processor: Final = MessageProcessor(limits)
         self._patience: Final = Patience(self._processor, limits, now)
         self._calls: Final = Calls(limits.max_pending)
-        self._unanswered: dict[int, None] = {}
+        self._unanswered: set[int] = set()
         self._outgoing: Final = Outgoing(limits)
         self._peer: PeerGreeting | None = None
         self._has_greeted = False
@@ -209,16 +209,19 @@ class Conversation:
         more. Raises ContentError and TooLargeError when the reply cannot be sent, and then the
         request still waits for its answer.
         """
-        if id is None or id not in self._unanswered or not self._may_answer():
+        if id is None or not self._may_answer() or not self._settle(id):
             return
-        self._outgoing.write(reply, "reply", 0, id, more)
-        if not more:
-            del self._unanswered[id]
+        try:
+            self._outgoing.write(reply, "reply", 0, id, more)
+        except BaseException:  # of whatever sort: a user's types run code when they are written
+            self._unanswered.add(id)
+            raise
+        if more:
+            self._unanswered.add(id)
 
     def refuse(self, id: int | None, code: str, detail: str) -> None:
         """Answer a request with an error; see ``answer``."""
-        if id is not None and id in self._unanswered and self._may_answer():
-            del self._unanswered[id]
+        if id is not None and self._may_answer() and self._settle(id):
             self._outgoing.complain(code, detail, id)
 
     def complain(self, code: str, detail: str) -> None:
@@ -285,6 +288,16 @@ class Conversation:
     def bytes_to_send(self) -> int:
         """Bytes that ``data_to_send`` would return."""
         return self._outgoing.size
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it is open, and nothing is begun: no message, no answer, no output."""
+        return (
+            self.phase is Phase.OPEN
+            and not self._unanswered
+            and self._outgoing.size == 0
+            and self._processor.bytes_buffered == 0
+        )
 
     @property
     def is_full(self) -> bool:
@@ -382,13 +395,17 @@ class Conversation:
         id = request.id
         if id is None:
             self._misbehaves("a request must have an id, to be answered", request)
-        elif id in self._unanswered:
-            self._misbehaves("its id is that of a request that is not answered yet", request)
-        elif self.phase is not Phase.CLOSING:
-            self._unanswered[id] = None
-            if self._serves:
+        else:
+            before = len(self._unanswered)
+            self._unanswered.add(id)
+            if len(self._unanswered) == before:
+                self._misbehaves("its id is that of a request that is not answered yet", request)
+            elif self.phase is Phase.CLOSING:
+                self._unanswered.discard(id)
+            elif self._serves:
                 return True
-            self.refuse(id, "no-handler", "this side answers no requests")
+            else:
+                self.refuse(id, "no-handler", "this side answers no requests")
         return False
 
     def _take_error(self, message: Message) -> bool:
@@ -480,6 +497,12 @@ class Conversation:
         """Whether this side has not said its last."""
         phase = self.phase
         return phase is Phase.OPEN or phase is Phase.FINISHING or phase is Phase.GREETING
+
+    def _settle(self, id: int) -> bool:
+        """Take note that a request has its answer; return whether it was there to have one."""
+        before = len(self._unanswered)
+        self._unanswered.discard(id)  # looking for it first would take as long again
+        return len(self._unanswered) < before
 
     def _may_answer(self) -> bool:
         """Whether answers can be sent: also to what came before a mistake of the peer."""

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
+from telex.compilation import mypyc_attr
 from telex.errors import ContentError, TooLargeError
 from telex.generics import Content
 from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
 from telex.printable import printable, printable_bytes
 from telex.protocol import content as contents
 from telex.protocol.content import BYTES, JSON, OCTET_STREAM, TEXT
-from telex.protocol.header import HeaderFields, add_header, fields_for, require_string
+from telex.protocol.header import HeaderFields, fields_for, require_string
+from telex.protocol.header_writer import add_header, check_header
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -40,6 +42,7 @@ _OBJECT_SIZE: Final = 64
 """Bytes of memory that a message takes beside its body and its fields, which are often shared."""
 
 
+@mypyc_attr(acyclic=True)
 class Message(Generic[Content]):
     """Content with the headers that describe it.
 
@@ -282,10 +285,13 @@ class Message(Generic[Content]):
 
         Kind and numbers are given by a conversation, and not the message's own.
         """
-        f = self._present_fields()
-        if f.kind != kind or f.more != more:
-            f = f.under(kind, more)
-        return add_header(pieces, f, length, id, re, most)
+        return add_header(pieces, self._fields_under(kind, more), length, id, re, most)
+
+    def check_header_as(
+        self, length: i64, kind: str | None, id: i64, re: i64, more: bool, most: i64
+    ) -> None:
+        """Raise what ``add_header_as`` would, and write nothing."""
+        check_header(self._fields_under(kind, more), length, id, re, most)
 
     def __eq__(self, other: object) -> bool:
         """Two messages are equal when they have the same headers and the same body."""
@@ -367,6 +373,11 @@ class Message(Generic[Content]):
         headers = self._headers
         return f if headers is None else f.replaced(extra=headers)
 
+    def _fields_under(self, kind: str | None, more: bool) -> HeaderFields:
+        """Return the present fields, with kind and ``more`` as a conversation gives them."""
+        f = self._present_fields()
+        return f if f.kind == kind and f.more == more else f.under(kind, more)
+
     def _body_after_changes(self, body: bytes) -> bytes:
         """Return ``body`` unless the content read from it was changed in place since."""
         fields = self._fields
@@ -390,6 +401,7 @@ class Message(Generic[Content]):
         return f"{printable(text[:_LONGEST_SHOWN])} … {left:,} characters more"
 
 
+@mypyc_attr(acyclic=True)
 class ReceivedMessage(Message[Any]):
     """A message as it came: fields that were checked, and a body that nobody has read yet."""
 
@@ -414,6 +426,23 @@ def message_of(content: object, subject: str | None = None) -> Message:
         fields = _PLAIN_TEXT if subject is None else _PLAIN_TEXT.about(subject)
         return ReceivedMessage(fields, content.encode("ascii"), 0, 0)
     return Message(content, subject=subject)
+
+
+def message_from(content: object, keywords: Mapping[str, Any]) -> Message:
+    """Return the message that was handed in, or make one of content and keywords of ``Message``.
+
+    Raises TypeError for a message with keywords, and what ``Message`` raises.
+    """
+    if not isinstance(content, Message):
+        if not keywords:
+            return message_of(content)
+        if len(keywords) == 1 and "subject" in keywords:
+            return message_of(content, keywords["subject"])
+        return Message(content, **keywords)
+    if keywords:
+        names = ", ".join(keywords)
+        raise TypeError(f"{names}: keywords go with content; a Message has its own, assign them")
+    return content
 
 
 class MessageFactory:

@@ -67,7 +67,7 @@ class Outgoing:
         length: i64 = len(message.body)
         if length > self._max_content_size:
             raise TooLargeError("content", length, self._max_content_size)
-        message.add_header_as([], length, kind, id, re, more, self._max_header_size)
+        message.check_header_as(length, kind, id, re, more, self._max_header_size)
 
     def write(self, message: Message, kind: str | None, id: i64, re: i64, more: bool) -> None:
         """Write a message of the application under a kind and with numbers that are not its own.

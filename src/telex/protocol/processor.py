@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from telex.errors import IncompleteMessageError, ProtocolError, TooLargeError
 from telex.limits import Limits
-from telex.protocol.header import HeaderFields, HeaderReader
+from telex.protocol.header import HeaderFields
+from telex.protocol.header_reader import HeaderReader
 from telex.protocol.message import Message, ReceivedMessage
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from telex import __version__
 from telex.address import check_is_safe_for_tokens, meant_by
-from telex.application import message_from
 from telex.endings import NO_END
 from telex.errors import (
     ConnectError,
@@ -26,6 +25,7 @@ from telex.limits import Limits
 from telex.log import safe_logger
 from telex.protocol.conversation import Greeting, Phase
 from telex.protocol.greeting import check_room
+from telex.protocol.message import message_from
 from telex.sync.answers import answer_to
 from telex.sync.deadlines import moment_in
 from telex.sync.dialing import Dialing

@@ -39,12 +39,15 @@ class Pipeline:
     def answers(self) -> Iterator[Message | TelexError]:
         """Send requests and give their answers; see ``Connection.request_many``."""
         under_way = self._under_way
+        fewest = self._most // 2
         try:
             while self._ask_more():
                 call, deadline = under_way[0]
-                answer = call.reply or self._answer_to(call, deadline)
+                yield call.reply or self._answer_to(call, deadline)
                 under_way.popleft()
-                yield answer
+                while len(under_way) > fewest and (reply := under_way[0][0].reply) is not None:
+                    yield reply
+                    under_way.popleft()
         finally:
             for call, _ in under_way:
                 if not call.is_done:

@@ -12,12 +12,12 @@ import copy
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex.application import message_from
 from telex.encryption import begins_tls
 from telex.endings import not_handled, what_was_cut, without_frames
 from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
 from telex.protocol.conversation import Conversation, Phase
+from telex.protocol.message import message_from
 from telex.session import LINGER_BYTES, LINGER_SECONDS, SILENT_SECONDS, TOO_SLOW, Session
 from telex.sync.loop import READ, WRITE
 from telex.sync.output import Output
@@ -360,7 +360,8 @@ class ServerConnection(Session):
         try:
             if self._output is None and self._encryption is None and not self._output_is_lost:
                 self._send_at_once()
-            self._gather()
+            else:
+                self._gather()
             if self._output is not None and self._output.size:
                 self._output.send_to(self.socket)
         except ConnectionClosedError as error:
@@ -428,7 +429,7 @@ class ServerConnection(Session):
 
     def _settle(self) -> None:
         """Decide what to wait for next: the one place that does, and that sees the end."""
-        if self._has_ended:
+        if self._has_ended or self._goes_on_as_before():
             return
         conversation = self.conversation
         is_ending = conversation.phase is not Phase.OPEN or self._is_leaving or self._input_ended
@@ -447,6 +448,17 @@ class ServerConnection(Session):
         if events != self.watched:
             self._service.loop.watch(self, events)
         self._account()
+
+    def _goes_on_as_before(self) -> bool:
+        """Whether a turn has left nothing behind, as nearly all do: nothing is held, or ends."""
+        return (
+            self.watched == READ
+            and self._output is None
+            and not self.bytes_held
+            and not (self._input_ended or self._output_ended)
+            and not (self._is_leaving or self._is_paused)
+            and self.is_at_rest
+        )
 
     def _is_heard(self) -> bool:
         """Whether what the peer sends can be handled, or is only read to see its end."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 
 import telex.asyncio
 import telex.sync
-from telex.application import message_from
+from telex.protocol.message import message_from
 from telex.tracing.propagation import TRACE_CONTEXT, carrying_context
 
 if TYPE_CHECKING:

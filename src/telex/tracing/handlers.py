@@ -13,9 +13,10 @@ from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from telex.application import Application, Peer, message_from
+from telex.application import Application, Peer
 from telex.errors import Refusal
 from telex.handlers import Handler, Style
+from telex.protocol.message import message_from
 from telex.tracing.propagation import TRACE_CONTEXT, carrying_context, context_of
 
 if TYPE_CHECKING:
