@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import socket
 import struct
 import threading
@@ -210,6 +211,13 @@ def reset(sock: socket.socket) -> None:
     """Close a plain socket so that its peer sees a reset instead of an end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def has_been_reset(sock: socket.socket) -> bool:
+    """Say whether a reset has arrived at this end of a connection."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def warnings_about(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:

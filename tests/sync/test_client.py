@@ -36,6 +36,7 @@ from telex.sync.output import Output
 from tests.sync.stage import (
     PATIENCE,
     ROOMY,
+    has_been_reset,
     receive_all,
     receive_exactly,
     receive_one,
@@ -571,7 +572,7 @@ def test_broken_send_looks_for_the_reason_that_was_told() -> None:
         peer.sendall(SMALL + told.to_bytes())
         reset(peer)
         connection._link._output.extend([b"x", bytes(100)])
-        wait_until(lambda: has_come(connection), "the reset arrives")
+        wait_until(lambda: has_been_reset(connection._link._socket), "the reset arrives")
         with pytest.raises(ConnectionClosedError) as caught:
             connection._link.flush()
         assert str(caught.value) == (
@@ -584,11 +585,31 @@ def test_broken_send_looks_for_the_reason_that_was_told() -> None:
 def test_broken_send_without_a_reason() -> None:
     """Where nobody told anything, the system's reason and what was unsent is all there is."""
     with pair() as (connection, peer):
-        threading.Timer(0.1, reset, (peer,)).start()
+        has_begun = waits_to_send(connection)
+
+        def reset_in_the_midst() -> None:
+            wait_until(has_begun, "it sends")
+            reset(peer)
+
+        thread = threading.Thread(target=reset_in_the_midst)
+        thread.start()
         with pytest.raises(ConnectionClosedError) as caught:
             connection.send(bytes(50_000_000))
+        thread.join(PATIENCE)
         assert "it reset the connection" in str(caught.value)
         assert caught.value.unsent > 0
+
+
+def test_reset_that_only_sending_notices_is_told_as_such() -> None:
+    """The system tells of it once, to whoever comes first, and then of a mere end."""
+    with pair() as (connection, peer):
+        reset(peer)
+        wait_until(lambda: has_been_reset(connection._link._socket), "the reset arrives")
+        with pytest.raises(ConnectionClosedError) as caught:
+            connection.request("x", timeout=PATIENCE)
+        assert "it reset the connection" in str(caught.value)
+        assert caught.value.unsent > 0
+        assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
 # Closing

@@ -22,9 +22,12 @@ from telex import (
     RequestTimeoutError,
     WaitTimeoutError,
 )
-from telex.sync import Connection, connect
+from telex.inbox import Inbox
+from telex.protocol.problems import problem_message, read_problem
+from telex.sync import Connection, connect, link
+from telex.sync.link import Link
 from tests.sync.answering import Answerer, answering, echo, never
-from tests.sync.stage import PATIENCE, ROOMY, running, wait_until
+from tests.sync.stage import PATIENCE, ROOMY, receive_exactly, running, wait_until
 
 
 class Worker:
@@ -204,6 +207,120 @@ def test_closing_in_the_middle_ends_every_wait() -> None:
             for worker in workers:
                 with pytest.raises(ConnectionClosedError):
                     worker.outcome()
+
+
+# While another thread is at it
+
+
+class NoticingLock:
+    """The lock of a connection; it notices when a thread has to wait for it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.is_waited_for = threading.Event()
+        self._lock = connection._link._lock
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self.is_waited_for.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_an_end_does_not_overtake_the_messages_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks while both are being taken in gets the messages, and then the end."""
+    farewell = Message({"code": "closed", "detail": "done"}, kind="close")
+    others: list[Worker] = []
+    add = Inbox.add
+    with never_answering() as (connection, peer):
+        lock = NoticingLock(connection)
+        monkeypatch.setattr(connection._link, "_lock", lock)
+
+        def add_late(inbox: Inbox, messages: list[Message]) -> None:
+            other = Worker(lambda: [message.content for message in connection])
+            others.append(other)
+            wait_until(
+                lambda: lock.is_waited_for.is_set() or not other.thread.is_alive(),
+                "another thread looks",
+            )
+            add(inbox, messages)
+
+        monkeypatch.setattr(Inbox, "add", add_late)
+        peer.sendall(Message("last").to_bytes() + farewell.to_bytes())
+        connection._link.wait(lambda: others)
+        assert others[0].outcome() == ["last"]
+
+
+def test_room_that_is_made_while_it_is_looked_for_is_seen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who takes the message that leaves no room, just then, has the reading go on."""
+    monkeypatch.setattr(link, "INBOX_SIZE", 1_000)
+    size = Inbox.size
+    takers: list[Worker] = []
+
+    def size_when_looked_at(inbox: Inbox) -> int:
+        found = size(inbox)
+        if not takers:
+            takers.append(Worker(lambda: connection.receive(0)))
+            wait_until(lambda: not inbox.messages, "the message is taken")
+        return found
+
+    with never_answering() as (connection, peer):
+        waiting_for(connection, "reading")
+        monkeypatch.setattr(Inbox, "size", size_when_looked_at)
+        peer.sendall(Message(bytes(2_000)).to_bytes())
+        wait_until(lambda: takers, "there is no room")
+        takers[0].outcome()
+        peer.sendall(Message("more").to_bytes())
+        assert connection.receive(PATIENCE).content == "more"
+    assert "nothing is read" not in caplog.text
+
+
+def test_closing_while_others_take_messages_drops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is dropped is looked through for problems, whatever another thread takes meanwhile."""
+    problem = problem_message("out-of-stock", "no more of these", 1_000)
+    problem.kind = "error"
+
+    def read_while_one_is_taken(message: Message, code: str) -> object:
+        Worker(lambda: connection.receive(0)).outcome()
+        return read_problem(message, code)
+
+    with never_answering() as (connection, peer):
+        peer.sendall(problem.to_bytes() * 3)
+        wait_until_here(connection, 3)
+        monkeypatch.setattr(link, "read_problem", read_while_one_is_taken)
+        with pytest.raises(ConnectionClosedError, match="out-of-stock: no more of these"):
+            connection.close(timeout=0.1)
+
+
+def wait_until_here(connection: Connection, count: int) -> None:
+    """Wait until so many messages have come and not been taken."""
+    messages = connection._link.inbox.messages
+    assert connection._link.wait(lambda: len(messages) == count, time.monotonic() + PATIENCE)
+
+
+def test_chunks_that_another_thread_has_sent_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one who reads sends all the rest, before the one who sends in pieces waits for that."""
+    body = bytes(20_000_000)
+    wait_to_send = Link.wait_to_send
+    readers: list[Worker] = []
+
+    def wait_late(link: Link, mark: int | None = None) -> None:
+        readers.append(Worker(lambda: receive_exactly(peer, len(Message(body).to_bytes()))))
+        wait_until(lambda: not link._output.size, "the other thread has sent the rest")
+        wait_to_send(link, mark)
+
+    with never_answering() as (connection, peer):
+        waiting_for(connection, "reading")
+        asked = Message("x", kind="request", subject="reading", id=1).to_bytes()
+        assert receive_exactly(peer, len(asked)) == asked
+        monkeypatch.setattr(Link, "wait_to_send", wait_late)
+        Worker(lambda: connection.send(body, chunk_size=1_000_000)).outcome()
+        readers[0].outcome()
 
 
 # Who reads
