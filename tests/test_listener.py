@@ -366,7 +366,7 @@ def test_port_is_shared_by_those_who_get_it(text: str) -> None:
 
 
 def test_shared_port_that_is_taken_meanwhile_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody may take the free port between asking for it alone and sharing it: another is got."""
+    """Where somebody takes the free port before it can be shared, another one is got."""
     bind = socket.socket.bind
     taken: list[socket.socket] = []
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -76,12 +77,12 @@ def is_left_alone(connection: Connection) -> bool:
 
 def waiting_for(connection: Connection, subject: str, timeout: float = PATIENCE) -> Worker:
     """Have a thread wait for the answer to a request, and wait until it does."""
-    waiting = connection._conversation.outstanding
+    calls = connection._conversation._calls
+    begun = calls.next_id
     worker = Worker(lambda: connection.request("x", subject=subject, timeout=timeout).content)
     wait_until(
         lambda: (
-            connection._conversation.outstanding > waiting
-            and (leads(connection, worker) or connection._link._followers)
+            calls.next_id > begun and (leads(connection, worker) or connection._link._followers)
         ),
         "the thread waits",
     )
@@ -342,7 +343,11 @@ def test_whoever_has_an_answer_leaves_the_reading_to_another() -> None:
 def test_whoever_waits_too_long_leaves_the_reading_to_another() -> None:
     """The one who reads gives up, and the next one reads at once."""
     with answering(never) as (connection, answerer):
-        first = waiting_for(connection, "first", timeout=0.3)
+        first = Worker(lambda: connection.request("x", subject="first", timeout=0.3))
+        wait_until(
+            lambda: leads(connection, first) or not first.thread.is_alive(),
+            "the first thread reads",
+        )
         second = waiting_for(connection, "second")
         with pytest.raises(RequestTimeoutError):
             first.outcome()
@@ -426,27 +431,41 @@ def test_closing_twice_waits_for_the_first() -> None:
 # Signals
 
 
-@contextlib.contextmanager
-def signals_after(seconds: float, count: int) -> Iterator[None]:
-    """Press Ctrl-C a number of times, in quick succession, and go on when all were noticed."""
+def interrupted(work: Callable[[], object], wait: Callable[[], object], count: int = 1) -> None:
+    """Call ``work``, and press Ctrl-C a number of times, in quick succession, after ``wait()``.
+
+    Only the work is interrupted: what is pressed when it is over already is noticed by nobody.
+    """
+    main = threading.main_thread().ident
+    assert main is not None
     has_begun = threading.Event()
 
+    def begin() -> None:
+        has_begun.set()
+        work()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code is begin.__code__:
+                raise KeyboardInterrupt
+            frame = frame.f_back
+
     def press() -> None:
-        main = threading.main_thread().ident
-        assert main is not None
         has_begun.wait(PATIENCE)
-        time.sleep(seconds)
+        wait()
         for _ in range(count):
             signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=press)
+    previous = signal.signal(signal.SIGINT, interrupt)
     thread.start()
-    with contextlib.suppress(KeyboardInterrupt):
-        has_begun.set()
-        yield
-    while thread.is_alive():
-        with contextlib.suppress(KeyboardInterrupt, RuntimeError):
-            thread.join()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            begin()
+        thread.join(PATIENCE)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ())  # signals that are on their way arrive by then
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -463,9 +482,12 @@ def test_ctrl_c_at_any_moment_leaves_the_others_at_work(count: int) -> None:
                     content = [name, number]
                     assert connection.request(content, timeout=PATIENCE).content == content
 
-            workers = [Worker(partial(ask, connection, is_enough, "other")) for _ in range(2)]
-            with signals_after(random.Random(seed).uniform(0.001, 0.01), count):
+            def ask_on(connection: Connection = connection) -> None:
                 ask(connection, threading.Event(), "main")
+
+            workers = [Worker(partial(ask, connection, is_enough, "other")) for _ in range(2)]
+            seconds = random.Random(seed).uniform(0.001, 0.01)
+            interrupted(ask_on, partial(time.sleep, seconds), count)
             try:
                 assert connection.request("next", timeout=PATIENCE).content == "next"
             except ConnectionClosedError as error:
@@ -484,10 +506,11 @@ def test_ctrl_c_at_any_moment_leaves_the_others_at_work(count: int) -> None:
 def test_ctrl_c_hands_the_reading_on() -> None:
     """Interrupted where it waits, the main thread leaves the reading to another one at once."""
     with answering(never) as (connection, answerer):
-        with signals_after(0.1, 1):
-            Worker(lambda: None).outcome()
-            worker = Worker(lambda: ask_second(connection))
-            connection.request("x", subject="first")
+        worker = Worker(lambda: ask_second(connection))
+        interrupted(
+            lambda: connection.request("x", subject="first"),
+            lambda: wait_until(follows(connection, 1), "one reads, the other one waits for it"),
+        )
         wait_until(lambda: leads(connection, worker), "the other thread reads")
         answer_to(answerer, "second")
         assert worker.outcome() == "second"
@@ -504,10 +527,19 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
     """A handler that closes the connection ends the wait that it came in."""
     with answering(never) as (connection, _):
         previous = signal.signal(signal.SIGALRM, lambda *_: connection.close())
+        main = threading.main_thread().ident
+        assert main is not None
+
+        def ring() -> None:
+            wait_until(lambda: connection._link._leader == main, "it waits")
+            signal.pthread_kill(main, signal.SIGALRM)
+
+        ringing = threading.Thread(target=ring)
+        ringing.start()
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
             with pytest.raises(ConnectionClosedError, match=r"close\(\) was called"):
                 connection.request("x", timeout=PATIENCE)
+            ringing.join(PATIENCE)
         finally:
             signal.signal(signal.SIGALRM, previous)
         assert connection._link._socket.fileno() == -1
