@@ -234,6 +234,18 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+def other_end(stage: Running, sock: socket.socket) -> socket.socket:
+    """Return the server's end of the connection of a plain socket."""
+    name = name_of(sock)
+    [end] = [peer.socket for peer in stage.server._loop.connections if peer.address == name]
+    return end
+
+
+def has_arrived(stage: Running, sock: socket.socket) -> bool:
+    """Say whether something of a plain socket has arrived that the server has not received."""
+    return bool(select.select([other_end(stage, sock)], [], [], 0)[0])
+
+
 def has_been_reset(sock: socket.socket) -> bool:
     """Say whether a reset has arrived at this end of a connection."""
     poll = select.poll()
