@@ -41,6 +41,9 @@ STANDS_BY = re.compile(r"python examples/gateway\.py answer")
 CTRL_C = 130
 """The exit code of a client that Ctrl-C ends."""
 
+_PORTS = range(20_000, 32_000)
+"""Those that no system gives to somebody who takes any port."""
+
 TSHARK = shutil.which("tshark")
 
 FETCH = (
@@ -152,10 +155,14 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 def free_port(count: int = 1) -> int:
     """Return the first of ``count`` ports in a row, all free.
 
-    The system gives none of them to somebody who takes any port.
+    The system gives none of them to somebody who takes any port, and this function none to another
+    worker of pytest-xdist: whoever gets one may take it, and leave it, as often as it likes.
     """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = len(_PORTS) // workers
     while True:
-        first = random.randrange(20_000, 32_000)
+        first = random.choice(_PORTS[worker * share : (worker + 1) * share - count])
         with contextlib.suppress(OSError), contextlib.ExitStack() as taken:
             for port in range(first, first + count):
                 taken.enter_context(socket.create_server(("127.0.0.1", port)))
@@ -167,8 +174,8 @@ class Reader:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._port = free_port()
-        self._metrics_port = free_port()
+        self._port = free_port(3)  # two workers offer metrics on two ports
+        self._metrics_port = self._port + 1
         commands = directory / "bin"
         commands.mkdir()
         stand_ins = dict(STAND_INS)

@@ -32,7 +32,7 @@ from tests.asyncio.stage import in_loop, wait_until
 from tests.cli.stage import serving
 from tests.sync.stage import wait_until as wait_for_threads
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

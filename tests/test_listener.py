@@ -18,6 +18,7 @@ from telex import Address, AddressError
 from telex import listener as module
 from telex.listener import SharedAddress, listen
 from telex.resolver import Endpoint, resolve
+from tests.reader import free_port
 from tests.sync.stage import PATIENCE, wait_until
 
 
@@ -128,9 +129,12 @@ def test_every_interface_means_both_families() -> None:
     with listening("tcp://[::]:0") as address:
         assert reaches(socket.AF_INET6, ("::1", address.port))
         assert reaches(socket.AF_INET, ("127.0.0.1", address.port))
-    with listening("tcp://[::1]:0") as address:
-        assert reaches(socket.AF_INET6, ("::1", address.port))
-        assert not reaches(socket.AF_INET, ("127.0.0.1", address.port))
+    with socket.socket() as silent:  # else the port could be somebody else's there
+        silent.bind(("127.0.0.1", free_port()))
+        port = silent.getsockname()[1]
+        with listening(f"tcp://[::1]:{port}"):
+            assert reaches(socket.AF_INET6, ("::1", port))
+            assert not reaches(socket.AF_INET, ("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(
@@ -359,6 +363,25 @@ def test_port_is_shared_by_those_who_get_it(text: str) -> None:
         assert all(reaches(*endpoint) for endpoint in endpoints)
         for listener in listeners:
             listener.close()
+
+
+def test_shared_port_that_is_taken_meanwhile_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody takes the free port before it can be shared, another one is got."""
+    bind = socket.socket.bind
+    taken: list[socket.socket] = []
+
+    def bind_too_late(sock: socket.socket, where: Any) -> None:
+        if where[1] and len(taken) < 3:
+            taken.append(socket.socket())
+            bind(taken[-1], where)
+        bind(sock, where)
+
+    monkeypatch.setattr(socket.socket, "bind", bind_too_late)
+    with contextlib.ExitStack() as others, SharedAddress(Address.parse("tcp://127.0.0.1:0")) as it:
+        for other in taken:
+            others.enter_context(other)
+        assert it.address.port not in {other.getsockname()[1] for other in taken}
+    assert len(taken) == 3
 
 
 def test_shared_port_must_be_free() -> None:

@@ -21,10 +21,8 @@ from telex.sync.server_connection import ServerConnection
 from telex.sync.watched_connection import WatchedConnection, connection_type
 from telex.testing.serving import FrontEnd
 from telex.watched import Watched
-from tests.behaviour.stage import plug_into, wait_until
+from tests.behaviour.stage import PATIENCE, plug_into, wait_until
 from tests.watching import Diary, serving
-
-PATIENCE = 10.0
 
 
 @pytest.fixture(params=["sync", "asyncio"])

@@ -36,6 +36,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 app = telex.Application()
 limits = telex.Limits(drain_timeout=60)
 context = telex.tls.server_context(*pair) if pair else None
+servers = []
 
 @app.on("who")
 def who(message):
@@ -49,6 +50,9 @@ def work(message):
 @app.on("stuck")
 def stuck(message):
     print("stuck", flush=True)
+    while not servers[0]._is_ending:
+        time.sleep(0.01)
+    print("told to end", flush=True)
     for _ in range(6000):  # a signal just before a sleep is heeded after it
         time.sleep(0.01)
 
@@ -60,6 +64,7 @@ with SharedAddress(telex.Address.parse(address)) as shared:
 
     def serve_blocking(end_all):
         with telex.sync.serve(app, shared, limits=limits, tls=context) as server:
+            servers.append(server)
             server.serve_forever()
 
     def serve_with_asyncio(end_all):
@@ -335,8 +340,8 @@ def test_second_signal_ends_workers_at_once() -> None:
         sock.sendall(Message("", subject="stuck", kind="request", id=1).to_bytes())
         assert running.lines(1) == ["stuck"]
         begun = time.monotonic()
-        running.send_signal(signal.SIGTERM)
-        time.sleep(1)
+        running.process.send_signal(signal.SIGTERM)
+        assert running.lines(1) == ["told to end"]  # signals that meet on their way are one
         assert running.process.poll() is None
         running.process.send_signal(signal.SIGTERM)
         running.ends()
@@ -363,9 +368,12 @@ def test_workers_end_with_their_supervisor() -> None:
         wait_until(lambda: not any(is_alive(worker) for worker in workers), "the workers end")
 
 
-def test_handler_that_hangs_does_not_outlive_the_supervisor() -> None:
+def test_handler_that_hangs_does_not_outlive_the_supervisor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Who has not drained in time when the supervisor is gone is told once more: at once."""
-    before = SOON_BY_FORCE.format(2.0)
+    monkeypatch.setenv("DRAIN_TIMEOUT", str(5.0 - PATIENCE))  # told after 5 s, ended after 35
+    before = SOON_BY_FORCE.format(PATIENCE)
     with program(count=1, before=before) as running, running.plug_in() as sock:
         sock.sendall(Message("", subject="stuck", kind="request", id=1).to_bytes())
         assert running.lines(1) == ["stuck"]

@@ -28,6 +28,10 @@ class GoodClients:
         times, self._times = self._times, []
         return times
 
+    def have_asked(self) -> bool:
+        """Say whether any answer has come since then."""
+        return bool(self._times)
+
     async def __aenter__(self) -> Self:
         for position in range(self._count):
             connection = await telex.asyncio.connect(self._address)

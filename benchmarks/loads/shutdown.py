@@ -15,6 +15,7 @@ from typing import Final
 import telex.asyncio
 from benchmarks.loads.outcome import FrontEnd, Outcome
 from benchmarks.loads.server import Server
+from benchmarks.loads.waiting import until
 from benchmarks.results import Bar
 from telex import Address, ConnectionClosedError, TelexError
 
@@ -73,6 +74,8 @@ async def _load(
         for _ in range(connections)
     ]
     await asyncio.sleep(seconds)
+    at_least = connections * in_flight
+    await until(lambda: sheet.answered >= at_least, "all connections are at work")
     server.terminate()
     begin = time.monotonic()
     await asyncio.gather(*clients)

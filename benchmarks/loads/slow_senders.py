@@ -20,6 +20,7 @@ from typing import Final
 from benchmarks.loads.good_clients import GoodClients
 from benchmarks.loads.outcome import FrontEnd, Outcome
 from benchmarks.loads.server import PROJECT, Server, environment
+from benchmarks.loads.waiting import until
 from benchmarks.results import Bar
 from telex import Address, MessageProcessor
 
@@ -77,8 +78,10 @@ async def _watch(
         await asyncio.sleep(quiet / 5)
         clients.times_since_last_asked()
         await asyncio.sleep(quiet)
+        await until(clients.have_asked, "good clients are answered")
         before = clients.times_since_last_asked()
         endings = await _endings_of(address, slow)
+        await until(clients.have_asked, "good clients are answered")
         return before, clients.times_since_last_asked(), endings
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from typing import Final
 import telex.asyncio
 from benchmarks.loads.outcome import Outcome
 from benchmarks.loads.server import PATIENCE, PROJECT, environment
+from benchmarks.loads.waiting import until
 from benchmarks.results import Bar
 from telex import ConnectError, ConnectionClosedError
 
@@ -31,6 +33,7 @@ class _Sheet:
     """What the clients saw, by the process that they were connected to."""
 
     victim: int = 0
+    at_home: int = 0
     answered_by_others: int = 0
     lost_with_victim: int = 0
     lost_with_others: int = 0
@@ -73,6 +76,7 @@ async def _load(address: str, connections: int, seconds: float, sheet: _Sheet) -
     """Keep clients busy, kill a worker, and return after how many seconds there was a new one."""
     workers = await _workers(address, known=set(), count=2)
     clients = [asyncio.create_task(_client(address, sheet)) for _ in range(connections)]
+    await until(lambda: sheet.at_home >= connections, "all clients know their process")
     await asyncio.sleep(seconds)
     sheet.victim = min(workers)
     os.kill(sheet.victim, signal.SIGKILL)
@@ -80,6 +84,7 @@ async def _load(address: str, connections: int, seconds: float, sheet: _Sheet) -
     await _workers(address, known=workers, count=1)
     took = time.monotonic() - begin
     await asyncio.sleep(seconds)
+    await until(lambda: sheet.answered_by_others, "others answer")
     for client in clients:
         client.cancel()
     await asyncio.gather(*clients, return_exceptions=True)
@@ -106,6 +111,7 @@ async def _client(address: str, sheet: _Sheet) -> None:
         try:
             async with telex.asyncio.connect(address) as connection:
                 process = await _process_of(connection)
+                sheet.at_home += 1
                 await _ask_on(connection, process, sheet)
         except (ConnectError, ConnectionClosedError):
             sheet.lost_early += 1
@@ -131,6 +137,8 @@ async def _process_of(connection: telex.asyncio.Connection) -> int:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that is free, and that the system gives to nobody who takes any port."""
+    while True:
+        port = random.randrange(15_000, 20_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

@@ -24,7 +24,7 @@ from telex.log import safe_logger
 from telex.resolver import Endpoint, name_of, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -205,11 +205,16 @@ def _lock(number: int) -> None:
             return
 
 
-def _open_all(endpoints: list[Endpoint], port: int, *, listens: bool = True) -> list[Listener]:
+def _open_all(endpoints: list[Endpoint], port: int) -> list[Listener]:
     """Open every endpoint, all with the same port, also where the system chooses it."""
+    return _with_common_port(port, lambda: _open_with_common_port(endpoints, port))
+
+
+def _with_common_port(port: int, opened: Callable[[], list[Listener]]) -> list[Listener]:
+    """Open listeners; again and again where the port that the system chose is taken elsewhere."""
     for attempt in range(_ATTEMPTS_FOR_A_COMMON_PORT):
         try:
-            return _open_with_common_port(endpoints, port, listens=listens)
+            return opened()
         except OSError as error:
             is_last = attempt == _ATTEMPTS_FOR_A_COMMON_PORT - 1
             if error.errno != errno.EADDRINUSE or port != 0 or is_last:
@@ -242,8 +247,12 @@ def _open_with_common_port(
 
 def _reserve(endpoints: list[Endpoint], port: int) -> list[Listener]:
     """Take a port that nobody has, without listening, for sockets that share it."""
+    return _with_common_port(port, lambda: _reserve_with_common_port(endpoints, port))
+
+
+def _reserve_with_common_port(endpoints: list[Endpoint], port: int) -> list[Listener]:
     # What others share could be shared by us too, without a word; so it is first asked for alone.
-    alone = _open_all(endpoints, port, listens=False)
+    alone = _open_with_common_port(endpoints, port, listens=False)
     port = alone[0].port
     for listener in alone:
         listener.close()

@@ -9,13 +9,28 @@ import pytest
 from telex import Message
 from telex.application import Peer
 from telex.cli import demo
+from telex.protocol.processor import State
 from tests.cli.stage import Telex
+from tests.sync.stage import pause_until
 
 QUICKLY = ["--delay", "0.02"]
 
 
-def test_two_messages_arrive_in_pieces(telex: Telex) -> None:
+def test_two_messages_arrive_in_pieces(telex: Telex, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides are shown: the message on its way, 20 bytes and 20 more, then the message."""
+    arrived: list[int] = []
+    receive = demo.Arrivals.data_received
+
+    def count(self: demo.Arrivals, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
+        receive(self, peer, size, state, bytes_needed)
+        arrived.append(size)
+
+    def has_arrived() -> bool:
+        """Say whether what was sent has: all pieces but the last ones are followed by a pause."""
+        return arrived.count(20) == len(pauses)
+
+    monkeypatch.setattr(demo.Arrivals, "data_received", count)
+    pauses = pause_until(monkeypatch, has_arrived)
     outcome = telex("demo", *QUICKLY)
     server = [line for line in outcome.output if line.startswith("server │ ")]
     client = [line for line in outcome.output if line.startswith("client │ ")]
@@ -25,8 +40,8 @@ def test_two_messages_arrive_in_pieces(telex: Telex) -> None:
     assert '"content-type":"text/plain"' in text.replace("header block", "")
     assert "server │ text/plain, 32 bytes: Grüße, Αθήνα, 東京 🛰" in server
     assert "server │ application/octet-stream, 8 bytes: 89 50 4e 47 0d 0a 1a 0a" in server
-    assert 20 in sizes
-    assert len(sizes) > 2
+    assert sizes == arrived
+    assert sizes.count(20) == len(pauses) > 2
     assert sum(sizes) == sum(int(size) for size in re.findall(r", (\d+) bytes in pieces", text))
     assert sum("message complete" in line for line in server) == 2
     assert "Both messages arrived equal to what was sent." in outcome.output

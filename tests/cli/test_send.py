@@ -14,7 +14,7 @@ import pytest
 
 from telex import Application, Limits, Message
 from tests.cli.stage import Telex, program
-from tests.sync.stage import ROOMY, Running, running, wait_until
+from tests.sync.stage import ROOMY, Running, pause_until, running, wait_until
 
 
 @pytest.fixture
@@ -187,13 +187,16 @@ def test_a_line_in_another_charset_is_named(telex: Telex, server: Running) -> No
     wait_until(partial(have_arrived, server, 2), "the lines before it")
 
 
-def test_pieces_can_be_watched(telex: Telex, server: Running) -> None:
-    """``--chunk-size`` and ``--delay`` send slowly enough for each piece to arrive by itself."""
+def test_pieces_can_be_watched(
+    telex: Telex, server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--chunk-size`` and ``--delay`` have each piece wait for the one before it."""
+    pauses = pause_until(monkeypatch, lambda: server.events.sizes == [20] * len(pauses))
     pieces = ["--chunk-size", "20", "--delay", "0.02"]
     assert telex("send", "Hello, wire", *pieces, *to(server)).code == 0
     assert server.events.messages == [Message("Hello, wire")]
-    assert 20 in server.events.sizes
-    assert len(server.events.sizes) > 1
+    assert server.events.sizes[: len(pauses)] == [20] * len(pauses)
+    assert set(pauses) == {0.02}
 
 
 def test_what_an_application_sends_back_stops_nothing(telex: Telex) -> None:

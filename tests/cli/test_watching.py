@@ -76,8 +76,8 @@ def test_each_worker_offers_its_own() -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_port_that_is_taken_is_a_line_before_anybody_is_served(workers: str) -> None:
     """With several processes it takes as many ports; the last one must be free too."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1] - int(workers) + 1
+    port = free_port(int(workers))
+    with socket.create_server(("127.0.0.1", port + int(workers) - 1)):
         arguments = ["--listen", "tcp://127.0.0.1:0", "--workers", workers]
         with program("serve", *arguments, "--metrics", f"127.0.0.1:{port}") as server:
             assert server.end() == 1

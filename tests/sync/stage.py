@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from telex import Address, Application, Limits, Message, MessageProcessor, Observer, TelexError
 from telex.application import Peer
-from telex.sync import Connection, Server, connect, serve
+from telex.sync import Connection, Server, client, connect, serve
 
 ROOMY = Limits(max_content_size=1 << 30)
 """Limits for messages of any size that a test wants."""
@@ -26,8 +29,9 @@ ROOMY = Limits(max_content_size=1 << 30)
 PATIENCE = 30.0
 """Seconds after which a test gives up waiting; on a sound machine everything takes far less."""
 
-IN_TIME = Limits().drain_timeout
-"""Seconds within which a server ends; one that takes longer has waited for somebody in vain."""
+DRAIN_TIMEOUT = 2 * PATIENCE
+"""Seconds that a server drains if a test does not say: one that waits for somebody in vain is not
+patient enough for the test."""
 
 
 def wait_until(condition: Callable[[], object], what: str) -> None:
@@ -59,6 +63,21 @@ def echoing() -> Application:
         return message
 
     return app
+
+
+def pause_until(patch: pytest.MonkeyPatch, condition: Callable[[], object]) -> list[float]:
+    """Have clients that pause between two pieces wait for a condition instead.
+
+    Returns how long each of these pauses would have been, in a list that grows.
+    """
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        wait_until(condition, "the piece has arrived")
+
+    patch.setattr(client, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    return pauses
 
 
 class Events(Observer):
@@ -124,7 +143,7 @@ class Running:
     def stop(self) -> None:
         """Shut the server down, and hold it to ending in time."""
         self.server.shutdown()
-        self.thread.join(IN_TIME)
+        self.thread.join(PATIENCE)
         assert not self.thread.is_alive(), "the server did not end"
 
 
@@ -136,7 +155,10 @@ def running(
 ) -> Iterator[Running]:
     """Run a server for the time of the context; without an application it echoes."""
     events = Events()
-    server = serve(app or echoing(), address, **{"observer": events, **options})
+    limits = options.pop("limits", Limits())
+    if limits.drain_timeout == Limits().drain_timeout:
+        limits = replace(limits, drain_timeout=DRAIN_TIMEOUT)
+    server = serve(app or echoing(), address, limits=limits, **{"observer": events, **options})
     stage = Running(server, events)
     try:
         yield stage
@@ -210,6 +232,25 @@ def reset(sock: socket.socket) -> None:
     """Close a plain socket so that its peer sees a reset instead of an end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
+
+
+def other_end(stage: Running, sock: socket.socket) -> socket.socket:
+    """Return the server's end of the connection of a plain socket."""
+    name = name_of(sock)
+    [end] = [peer.socket for peer in stage.server._loop.connections if peer.address == name]
+    return end
+
+
+def has_arrived(stage: Running, sock: socket.socket) -> bool:
+    """Say whether something of a plain socket has arrived that the server has not received."""
+    return bool(select.select([other_end(stage, sock)], [], [], 0)[0])
+
+
+def has_been_reset(sock: socket.socket) -> bool:
+    """Say whether a reset has arrived at this end of a connection."""
+    poll = select.poll()
+    poll.register(sock, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def warnings_about(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:

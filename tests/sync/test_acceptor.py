@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import resource
 import socket
@@ -72,6 +73,7 @@ def test_accepting_rests_without_descriptors(
         early.sendall(SMALL)
         assert receive_one(early).to_bytes() == SMALL
         late.settimeout(PATIENCE)
+        gc.collect()  # what other tests have left behind is not given back meanwhile
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with Path("/dev/null").open("rb") as highest:
             resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))

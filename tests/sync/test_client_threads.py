@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -22,9 +23,12 @@ from telex import (
     RequestTimeoutError,
     WaitTimeoutError,
 )
-from telex.sync import Connection, connect
+from telex.inbox import Inbox
+from telex.protocol.problems import problem_message, read_problem
+from telex.sync import Connection, connect, link
+from telex.sync.link import Link
 from tests.sync.answering import Answerer, answering, echo, never
-from tests.sync.stage import PATIENCE, ROOMY, running, wait_until
+from tests.sync.stage import PATIENCE, ROOMY, receive_exactly, running, wait_until
 
 
 class Worker:
@@ -73,12 +77,12 @@ def is_left_alone(connection: Connection) -> bool:
 
 def waiting_for(connection: Connection, subject: str, timeout: float = PATIENCE) -> Worker:
     """Have a thread wait for the answer to a request, and wait until it does."""
-    waiting = connection._conversation.outstanding
+    calls = connection._conversation._calls
+    begun = calls.next_id
     worker = Worker(lambda: connection.request("x", subject=subject, timeout=timeout).content)
     wait_until(
         lambda: (
-            connection._conversation.outstanding > waiting
-            and (leads(connection, worker) or connection._link._followers)
+            calls.next_id > begun and (leads(connection, worker) or connection._link._followers)
         ),
         "the thread waits",
     )
@@ -206,6 +210,120 @@ def test_closing_in_the_middle_ends_every_wait() -> None:
                     worker.outcome()
 
 
+# While another thread is at it
+
+
+class NoticingLock:
+    """The lock of a connection; it notices when a thread has to wait for it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.is_waited_for = threading.Event()
+        self._lock = connection._link._lock
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self.is_waited_for.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_an_end_does_not_overtake_the_messages_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks while both are being taken in gets the messages, and then the end."""
+    farewell = Message({"code": "closed", "detail": "done"}, kind="close")
+    others: list[Worker] = []
+    add = Inbox.add
+    with never_answering() as (connection, peer):
+        lock = NoticingLock(connection)
+        monkeypatch.setattr(connection._link, "_lock", lock)
+
+        def add_late(inbox: Inbox, messages: list[Message]) -> None:
+            other = Worker(lambda: [message.content for message in connection])
+            others.append(other)
+            wait_until(
+                lambda: lock.is_waited_for.is_set() or not other.thread.is_alive(),
+                "another thread looks",
+            )
+            add(inbox, messages)
+
+        monkeypatch.setattr(Inbox, "add", add_late)
+        peer.sendall(Message("last").to_bytes() + farewell.to_bytes())
+        connection._link.wait(lambda: others)
+        assert others[0].outcome() == ["last"]
+
+
+def test_room_that_is_made_while_it_is_looked_for_is_seen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who takes the message that leaves no room, just then, has the reading go on."""
+    monkeypatch.setattr(link, "INBOX_SIZE", 1_000)
+    size = Inbox.size
+    takers: list[Worker] = []
+
+    def size_when_looked_at(inbox: Inbox) -> int:
+        found = size(inbox)
+        if not takers:
+            takers.append(Worker(lambda: connection.receive(0)))
+            wait_until(lambda: not inbox.messages, "the message is taken")
+        return found
+
+    with never_answering() as (connection, peer):
+        waiting_for(connection, "reading")
+        monkeypatch.setattr(Inbox, "size", size_when_looked_at)
+        peer.sendall(Message(bytes(2_000)).to_bytes())
+        wait_until(lambda: takers, "there is no room")
+        takers[0].outcome()
+        peer.sendall(Message("more").to_bytes())
+        assert connection.receive(PATIENCE).content == "more"
+    assert "nothing is read" not in caplog.text
+
+
+def test_closing_while_others_take_messages_drops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is dropped is looked through for problems, whatever another thread takes meanwhile."""
+    problem = problem_message("out-of-stock", "no more of these", 1_000)
+    problem.kind = "error"
+
+    def read_while_one_is_taken(message: Message, code: str) -> object:
+        Worker(lambda: connection.receive(0)).outcome()
+        return read_problem(message, code)
+
+    with never_answering() as (connection, peer):
+        peer.sendall(problem.to_bytes() * 3)
+        wait_until_here(connection, 3)
+        monkeypatch.setattr(link, "read_problem", read_while_one_is_taken)
+        with pytest.raises(ConnectionClosedError, match="out-of-stock: no more of these"):
+            connection.close(timeout=0.1)
+
+
+def wait_until_here(connection: Connection, count: int) -> None:
+    """Wait until so many messages have come and not been taken."""
+    messages = connection._link.inbox.messages
+    assert connection._link.wait(lambda: len(messages) == count, time.monotonic() + PATIENCE)
+
+
+def test_chunks_that_another_thread_has_sent_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The one who reads sends all the rest, before the one who sends in pieces waits for that."""
+    body = bytes(20_000_000)
+    wait_to_send = Link.wait_to_send
+    readers: list[Worker] = []
+
+    def wait_late(link: Link, mark: int | None = None) -> None:
+        readers.append(Worker(lambda: receive_exactly(peer, len(Message(body).to_bytes()))))
+        wait_until(lambda: not link._output.size, "the other thread has sent the rest")
+        wait_to_send(link, mark)
+
+    with never_answering() as (connection, peer):
+        waiting_for(connection, "reading")
+        asked = Message("x", kind="request", subject="reading", id=1).to_bytes()
+        assert receive_exactly(peer, len(asked)) == asked
+        monkeypatch.setattr(Link, "wait_to_send", wait_late)
+        Worker(lambda: connection.send(body, chunk_size=1_000_000)).outcome()
+        readers[0].outcome()
+
+
 # Who reads
 
 
@@ -225,7 +343,11 @@ def test_whoever_has_an_answer_leaves_the_reading_to_another() -> None:
 def test_whoever_waits_too_long_leaves_the_reading_to_another() -> None:
     """The one who reads gives up, and the next one reads at once."""
     with answering(never) as (connection, answerer):
-        first = waiting_for(connection, "first", timeout=0.3)
+        first = Worker(lambda: connection.request("x", subject="first", timeout=0.3))
+        wait_until(
+            lambda: leads(connection, first) or not first.thread.is_alive(),
+            "the first thread reads",
+        )
         second = waiting_for(connection, "second")
         with pytest.raises(RequestTimeoutError):
             first.outcome()
@@ -309,27 +431,41 @@ def test_closing_twice_waits_for_the_first() -> None:
 # Signals
 
 
-@contextlib.contextmanager
-def signals_after(seconds: float, count: int) -> Iterator[None]:
-    """Press Ctrl-C a number of times, in quick succession, and go on when all were noticed."""
+def interrupted(work: Callable[[], object], wait: Callable[[], object], count: int = 1) -> None:
+    """Call ``work``, and press Ctrl-C a number of times, in quick succession, after ``wait()``.
+
+    Only the work is interrupted: what is pressed when it is over already is noticed by nobody.
+    """
+    main = threading.main_thread().ident
+    assert main is not None
     has_begun = threading.Event()
 
+    def begin() -> None:
+        has_begun.set()
+        work()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code is begin.__code__:
+                raise KeyboardInterrupt
+            frame = frame.f_back
+
     def press() -> None:
-        main = threading.main_thread().ident
-        assert main is not None
         has_begun.wait(PATIENCE)
-        time.sleep(seconds)
+        wait()
         for _ in range(count):
             signal.pthread_kill(main, signal.SIGINT)
 
     thread = threading.Thread(target=press)
+    previous = signal.signal(signal.SIGINT, interrupt)
     thread.start()
-    with contextlib.suppress(KeyboardInterrupt):
-        has_begun.set()
-        yield
-    while thread.is_alive():
-        with contextlib.suppress(KeyboardInterrupt, RuntimeError):
-            thread.join()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            begin()
+        thread.join(PATIENCE)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ())  # signals that are on their way arrive by then
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -346,9 +482,12 @@ def test_ctrl_c_at_any_moment_leaves_the_others_at_work(count: int) -> None:
                     content = [name, number]
                     assert connection.request(content, timeout=PATIENCE).content == content
 
-            workers = [Worker(partial(ask, connection, is_enough, "other")) for _ in range(2)]
-            with signals_after(random.Random(seed).uniform(0.001, 0.01), count):
+            def ask_on(connection: Connection = connection) -> None:
                 ask(connection, threading.Event(), "main")
+
+            workers = [Worker(partial(ask, connection, is_enough, "other")) for _ in range(2)]
+            seconds = random.Random(seed).uniform(0.001, 0.01)
+            interrupted(ask_on, partial(time.sleep, seconds), count)
             try:
                 assert connection.request("next", timeout=PATIENCE).content == "next"
             except ConnectionClosedError as error:
@@ -367,10 +506,11 @@ def test_ctrl_c_at_any_moment_leaves_the_others_at_work(count: int) -> None:
 def test_ctrl_c_hands_the_reading_on() -> None:
     """Interrupted where it waits, the main thread leaves the reading to another one at once."""
     with answering(never) as (connection, answerer):
-        with signals_after(0.1, 1):
-            Worker(lambda: None).outcome()
-            worker = Worker(lambda: ask_second(connection))
-            connection.request("x", subject="first")
+        worker = Worker(lambda: ask_second(connection))
+        interrupted(
+            lambda: connection.request("x", subject="first"),
+            lambda: wait_until(follows(connection, 1), "one reads, the other one waits for it"),
+        )
         wait_until(lambda: leads(connection, worker), "the other thread reads")
         answer_to(answerer, "second")
         assert worker.outcome() == "second"
@@ -387,10 +527,19 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
     """A handler that closes the connection ends the wait that it came in."""
     with answering(never) as (connection, _):
         previous = signal.signal(signal.SIGALRM, lambda *_: connection.close())
+        main = threading.main_thread().ident
+        assert main is not None
+
+        def ring() -> None:
+            wait_until(lambda: connection._link._leader == main, "it waits")
+            signal.pthread_kill(main, signal.SIGALRM)
+
+        ringing = threading.Thread(target=ring)
+        ringing.start()
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
             with pytest.raises(ConnectionClosedError, match=r"close\(\) was called"):
                 connection.request("x", timeout=PATIENCE)
+            ringing.join(PATIENCE)
         finally:
             signal.signal(signal.SIGALRM, previous)
         assert connection._link._socket.fileno() == -1

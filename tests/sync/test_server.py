@@ -21,7 +21,10 @@ from tests.sync.stage import (
     PATIENCE,
     Running,
     echoing,
+    has_arrived,
+    has_been_reset,
     name_of,
+    other_end,
     receive_all,
     receive_exactly,
     receive_one,
@@ -81,8 +84,14 @@ def test_bytes_trickle_in(stage: Running) -> None:
     assert [message.content for message in stage.events.messages] == ["small"]
 
 
-def test_thousand_connections_at_once(stage: Running) -> None:
+def test_thousand_connections_at_once() -> None:
     """A thousand peers are connected together, each in the middle of a message; all are served."""
+    with running(limits=Limits(min_rate=0)) as stage:
+        connect_a_thousand(stage)
+
+
+def connect_a_thousand(stage: Running) -> None:
+    """Have a thousand peers send a message each, and their last bytes when all are connected."""
     count = 1_000
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 3 * count), hard))
@@ -160,7 +169,9 @@ def test_an_answer_that_a_reset_takes_is_counted(caplog: pytest.LogCaptureFixtur
         name = name_of(sock)
         sock.sendall(SMALL)
         wait_until(lambda: stage.events.messages, "the message is there")
+        end = other_end(stage, sock)
         reset(sock)
+        wait_until(lambda: has_been_reset(end), "the reset arrives")
         is_reset.set()
         ending = stage.ending_of(name)
     assert isinstance(ending, ConnectionClosedError)
@@ -415,6 +426,7 @@ def test_connection_that_is_cut_just_before_its_turn(caplog: pytest.LogCaptureFi
             third.sendall(Message("", subject="wait").to_bytes())
             assert entered.wait(PATIENCE)
             culprit.sendall(Message("", subject="cut").to_bytes())
+            wait_until(lambda: has_arrived(stage, culprit), "the culprit is heard first")
             victim.sendall(Message("", subject="join").to_bytes())
             go_on.set()
             stage.ending_of(name_of(victim))
@@ -589,7 +601,9 @@ def test_shutdown_handles_and_sends_what_is_there() -> None:
         later.sendall(SMALL)
         stage.server.shutdown()
         go_on.set()
-        wait_until(lambda: is_refused(stage), "nobody is let in any more")
+        listening = stage.server._listeners[0].socket
+        wait_until(lambda: listening.fileno() == -1, "nobody is let in any more")
+        assert is_refused(stage)
         for client, count in ((later, 1), (sock, 30)):
             sizes = [len(message.body) for message in receive_until_goodbye(client)]
             assert sizes == [1_000_000] * count
@@ -608,7 +622,8 @@ def is_refused(stage: Running) -> bool:
 def test_shutdown_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> None:
     """A peer that does not read is cut after a time, and the log counts what it lost."""
     with running(limits=Limits(drain_timeout=0.1)) as stage, stage.plug_in() as sock:
-        push(sock, Message(bytes(10_000)).to_bytes())
+        sock.sendall(Message(bytes(16_000_000)).to_bytes())
+        wait_until(lambda: stage.events.messages, "the message is received")
         stage.stop()
         ending = stage.ending_of(name_of(sock))
         assert isinstance(ending, ConnectionClosedError)

@@ -10,7 +10,7 @@ import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, RemoteError
 from telex.application import Peer
-from telex.sync import serve
+from telex.sync import serve, server_connection
 from tests.sync.stage import (
     PATIENCE,
     name_of,
@@ -376,8 +376,9 @@ def test_answer_after_shutdown_has_begun_is_sent(door: Doorway) -> None:
         assert talker.conversation.farewell.code == "shutting-down"
 
 
-def test_request_after_goodbye_fails_with_its_reason() -> None:
+def test_request_after_goodbye_fails_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes after the close is not handled, and whoever sent it knows from the close."""
+    monkeypatch.setattr(server_connection, "SILENT_SECONDS", PATIENCE)
     handled: list[object] = []
     app = Application()
     app.on()(lambda message: handled.append(message.content))

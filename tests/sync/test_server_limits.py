@@ -18,6 +18,7 @@ from telex.sync.output import Output
 from telex.sync.transport import RECEIVE_SIZE
 from tests.sync.stage import (
     PATIENCE,
+    Events,
     Running,
     name_of,
     receive_all,
@@ -105,10 +106,10 @@ def test_many_messages_are_no_slow_header() -> None:
     app = Application()
     heard: list[object] = []
     app.on()(lambda message: heard.append(message.content))
-    with running(app, limits=Limits(header_timeout=2.0)) as stage, stage.plug_in() as sock:
+    with running(app, limits=Limits(header_timeout=6.0)) as stage, stage.plug_in() as sock:
         sock.sendall(SMALL[:5])
         for _ in range(10):
-            time.sleep(0.3)
+            time.sleep(0.65)
             sock.sendall(SMALL[5:] + SMALL[:5])
         sock.sendall(SMALL[5:])
         sock.shutdown(socket.SHUT_WR)
@@ -145,27 +146,30 @@ def test_idle_connection(caplog: pytest.LogCaptureFixture) -> None:
         assert go_on.wait(PATIENCE)
         return "worked"
 
-    with (
-        running(app, limits=Limits(idle_timeout=0.5)) as stage,
-        stage.plug_in() as sock,
-        Talker(stage.plug_in()) as busy,
-    ):
-        call = busy.ask("", subject="work")
-        begun = time.monotonic()
-        assert_ended(stage, sock, caplog, "timeout", "0.5 s waiting for any message")
-        assert time.monotonic() - begun >= 0.4
+    begun, events = time.monotonic(), Events()
+    server = serve(app, "tcp://127.0.0.1:0", limits=Limits(idle_timeout=0.5), observer=events)
+    where = (server.address.host, server.address.port)
+    with server, Talker(socket.create_connection(where, PATIENCE)) as busy:
+        call = busy.ask("", subject="work")  # it is there when the connection is accepted
+        stage = Running(server, events)
+        with stage.plug_in() as sock:
+            assert_ended(stage, sock, caplog, "timeout", "0.5 s waiting for any message")
+        assert time.monotonic() - begun >= 0.5
         go_on.set()
         assert busy.answer_to(call).content == "worked"
+        stage.stop()
 
 
 def test_silent_peer_that_wants_keepalive(caplog: pytest.LogCaptureFixture) -> None:
     """ping_interval, ping_timeout: it is pinged, lives on if it answers, and is closed if not."""
-    limits = Limits(ping_interval=0.3, ping_timeout=1.0)
+    limits = Limits(ping_interval=0.3, ping_timeout=5.0)
     with running(limits=limits) as stage, stage.plug_in() as plain:
         with Talker(stage.plug_in(), keepalive=True) as alive:
             with Talker(stage.plug_in(), keepalive=True) as dead:
                 processor = alive.conversation.processor
                 alive.listen(lambda: processor.bytes_received > 600, "a welcome and some pings")
+                name = name_of(dead.socket)
+                alive.listen(lambda: warnings_about(caplog, name), "pings until the other's end")
                 assert_ended(stage, dead.socket, caplog, "timeout", "the answer to a ping")
             assert alive.answer_to(alive.ask("still here")).content == "still here"
         plain.sendall(SMALL)
@@ -222,7 +226,10 @@ def test_unsent_output_of_all_together(caplog: pytest.LogCaptureFixture) -> None
                 assert isinstance(reason, ConnectionClosedError)
                 assert reason.code == "overloaded"
                 assert reason.unsent > MEBIBYTE
-            assert stage.server._service.bytes_held <= limits.max_buffered
+            held = stage.server._service
+            wait_until(
+                lambda: held.bytes_held <= limits.max_buffered, "no more is held than may be"
+            )
         finally:
             for sock in sockets:
                 sock.close()
@@ -276,18 +283,24 @@ def test_messages_at_work_count_too(caplog: pytest.LogCaptureFixture) -> None:
     """max_buffered: what handlers in threads have not done yet is held as well."""
     app = Application()
     go_on = threading.Event()
-    handled = 0
+    lock = threading.Lock()
+    begun = handled = 0
 
     @app.on(concurrent=True, blocking=True)
     def work(message: Message) -> None:
-        nonlocal handled
+        nonlocal begun, handled
+        with lock:
+            begun += 1
         assert go_on.wait(PATIENCE)
-        handled += 1
+        with lock:
+            handled += 1
 
     limits = Limits(max_buffered=4 * MEBIBYTE)
     with running(app, limits=limits, max_workers=2) as stage, stage.plug_in() as sock:
         request = Message(bytes(MEBIBYTE), kind="request", id=1).to_bytes()
         for number in range(8):
+            if number == 2:
+                wait_until(lambda: begun == 2, "as many are at work as can be")
             sock.sendall(request.replace(b'"id":1', b'"id":%d' % (number + 1)))
         assert_ended(stage, sock, caplog, "overloaded", "most of them for this connection")
         go_on.set()
@@ -359,7 +372,8 @@ def test_output_above_high_water_pauses_reading() -> None:
             assert before < len(requests) // 2
             [connection] = stage.server._loop.connections
             assert connection.bytes_held < 3_000_000
-            assert connection.conversation.bytes_to_send == 0  # all of it is counted
+            conversation = connection.conversation
+            wait_until(lambda: conversation.bytes_to_send == 0, "all of it is counted")
             *answers, _ = receive_all(sock)
     assert [answer.re for answer in answers] == list(range(1, 2_001))
     assert stage.server._service.bytes_held == 0
@@ -374,8 +388,9 @@ def test_peer_that_is_not_read_from_is_not_too_slow() -> None:
         data = SMALL * 3
         sock.sendall(data + SMALL[:5])
         time.sleep(1.2)
-        with sending(sock, SMALL[5:], then_end=True):
-            answers = receive_all(sock)
+        sock.sendall(SMALL[5:])
+        sock.shutdown(socket.SHUT_WR)
+        answers = receive_all(sock)
     assert len(answers) == 4
 
 

@@ -298,12 +298,12 @@ def test_handshake_that_takes_too_long(
     pair: Pair, caplog: pytest.LogCaptureFixture, beginning: bytes
 ) -> None:
     """handshake_timeout: whoever does not come to an end is closed, and one line says so."""
+    begun = time.monotonic()
     with running_tls(pair, limits=Limits(handshake_timeout=0.3)) as stage, stage.plug_in() as sock:
         name = name_of(sock)
         sock.sendall(beginning)
-        begun = time.monotonic()
         assert sock.recv(1) == b""
-        assert time.monotonic() - begun > 0.1
+        assert time.monotonic() - begun >= 0.3
         assert "0.3 s waiting for the TLS handshake" in str(stage.ending_of(name))
         [line] = warnings_about(caplog, name)
         assert "0.3 s waiting for the TLS handshake" in line

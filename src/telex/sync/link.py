@@ -121,6 +121,7 @@ class Link:
         self._was_told = False
         self._unsent = 0
         self._cause: BaseException | None = None
+        self._reset: ConnectionClosedError | None = None
         self._problem: ConnectionClosedError | None = None
         self._stall_was_told = False
         self._looked_at = time.monotonic()
@@ -184,11 +185,15 @@ class Link:
             self.wait_to_send(mark)
 
     def wait_to_send(self, mark: int | None = None) -> None:
-        """Wait until some more bytes have gone, or as many in all as ``mark`` says."""
-        goal = self._output.sent + 1 if mark is None else mark
-        self.wait(lambda: self._output.sent >= goal or not self.is_open)
-        if self._output.sent < goal:
-            raise self.closed_error()
+        """Wait until some more bytes have gone, or as many in all as ``mark`` says.
+
+        Where nothing is left, other threads have sent it meanwhile.
+        """
+        output = self._output
+        goal = output.sent + 1 if mark is None else mark
+        self.wait(lambda: output.sent >= goal or not output.size or not self.is_open)
+        if output.sent < goal:
+            self.check_open()
 
     def look_for_end(self) -> None:
         """Take what has come, in case it is an end; raises ConnectionClosedError if it is."""
@@ -338,12 +343,14 @@ class Link:
     @property
     def has_more(self) -> bool:
         """Whether a message is here to be taken, or more may come."""
-        return self.is_alive or bool(self.inbox.messages)  # in this order: ends come last
+        with self._lock:  # an end may come in one piece with messages that are not here yet
+            return bool(self.inbox.messages) or self.is_alive
 
     @property
     def ended_well(self) -> bool:
         """Whether the peer ended as it should, with nothing lost."""
-        return self._ended_well and not self._is_interrupted
+        with self._lock:
+            return self._ended_well and not self._is_busy
 
     @property
     def unsent(self) -> int:
@@ -372,25 +379,27 @@ class Link:
 
     def closed_error(self) -> ConnectionClosedError:
         """Return the error that says why the connection has ended, which is then known."""
-        self._was_told = True
-        failure = self.conversation.error
-        if self._is_interrupted:
-            reason = "it was interrupted while bytes were on their way"
-            return ConnectionClosedError("us", reason, unsent=self._output.size)
-        if isinstance(failure, ConnectionClosedError):
-            return self._completed(
-                ConnectionClosedError(failure.by, failure.reason, code=failure.code)
-            )
-        if isinstance(failure, ProtocolError):
-            return self._completed(ConnectionClosedError("us", str(failure), code=failure.code))
-        return self._completed(self.conversation.closed_error())
+        with self._lock:
+            self._was_told = True
+            failure = self.conversation.error
+            if self._is_busy:
+                reason = "it was interrupted while bytes were on their way"
+                return ConnectionClosedError("us", reason, unsent=self._output.size)
+            if isinstance(failure, ConnectionClosedError):
+                return self._completed(
+                    ConnectionClosedError(failure.by, failure.reason, code=failure.code)
+                )
+            if isinstance(failure, ProtocolError):
+                return self._completed(ConnectionClosedError("us", str(failure), code=failure.code))
+            return self._completed(self.conversation.closed_error())
 
     def raise_error_of(self, call: Call) -> None:
         """Raise the error with which a call has ended, if it has."""
         error = call.error
         if isinstance(error, ConnectionClosedError):
-            self._was_told = True
-            self._completed(error)
+            with self._lock:  # calls end before all is known that the error is to say
+                self._was_told = True
+                self._completed(error)
         if error is not None:
             raise error.with_traceback(None)
 
@@ -431,6 +440,7 @@ class Link:
 
     def _events(self) -> int:
         """Return what the leader is to wait for."""
+        self._is_starved = True  # first: who takes a message while it is looked at says so
         self._is_starved = not self._has_room()
         events = 0 if self._is_starved else RECEIVE
         return events | SEND if self._output.size else events
@@ -516,6 +526,9 @@ class Link:
             self._note_ending()
 
     def _end_input(self) -> None:
+        if self._reset is not None:  # the system tells of it once, and of an end from then on
+            self._lose(self._reset)
+            return
         self.conversation.receive_eof()
         self._is_gone = True
         self._note_ending()
@@ -558,6 +571,8 @@ class Link:
                     output.extend(pieces)
                     output.send_to(self._socket, at_most)
             except ConnectionClosedError as error:
+                if isinstance(error.__cause__, ConnectionResetError):
+                    self._reset = error
                 while self._receive():
                     pass
                 self._lose(error)
@@ -575,8 +590,9 @@ class Link:
 
     def _drop_messages(self) -> None:
         """Drop what nobody has received, but remember the first problem among it."""
-        self._remember_problems(self.inbox.messages)
-        self.inbox.messages.clear()
+        messages = self.inbox.messages
+        self._remember_problems(tuple(messages))  # other threads may take some meanwhile
+        messages.clear()
 
     def _remember_problems(self, messages: Iterable[Message]) -> None:
         for message in messages:
