@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from telex import (
 )
 from telex.application import Peer
 from telex.asyncio import connect
+from telex.asyncio.link import Link
 
 from .stage import (
     PATIENCE,
@@ -398,6 +400,32 @@ async def test_parts_that_nobody_wants_are_dropped() -> None:
             break
         assert (await connection.request("next")).content == "next"
         assert connection._conversation.outstanding == 0
+
+
+@in_loop
+async def test_parts_may_be_let_go_of_by_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an object keeps may be collected anywhere; the connection hears of it in its loop."""
+    app = echoing()
+
+    @app.on("parts")
+    def parts(message: Message) -> Any:
+        yield from range(1000)
+
+    threads: list[threading.Thread] = []
+    hold_parts = Link.hold_parts
+
+    def noting(link: Link, size: int) -> None:
+        threads.append(threading.current_thread())
+        hold_parts(link, size)
+
+    monkeypatch.setattr(Link, "hold_parts", noting)
+    async with serving(app) as stage, stage.connect() as connection:
+        kept = [connection.request_parts("x", subject="parts")]
+        await anext(kept[0])
+        await asyncio.to_thread(kept.clear)
+        await wait_until(lambda: not connection._conversation.outstanding, "it is given up")
+        assert (await connection.request("next")).content == "next"
+    assert set(threads) == {threading.current_thread()}
 
 
 @in_loop
