@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -890,6 +891,24 @@ async def test_keepalive_notices_a_server_that_is_gone() -> None:
         with pytest.raises(ConnectionClosedError, match="timed out") as raised:
             await connection.request("x")
         assert raised.value.code == "timeout"
+
+
+@in_loop
+async def test_a_server_is_not_blamed_for_a_loop_that_was_held_up() -> None:
+    """A ping that was not answered meanwhile is no sign that nobody is there."""
+
+    async def script(plain: Plain) -> None:
+        assert (await plain.receive()).kind == "hello"
+        plain.send(Message({"version": 1, "agent": "test"}, kind="welcome"))
+        ping = await plain.receive()
+        time.sleep(2.0)
+        await asyncio.sleep(0)
+        plain.send(Message(b"", kind="pong", re=ping.id), Message("still here"))
+        await nothing_more(plain)
+
+    limits = Limits(ping_interval=0.1, ping_timeout=1.5)
+    async with connected_to(script, limits=limits, keepalive=True) as connection:
+        assert (await connection.receive()).content == "still here"
 
 
 @in_loop
