@@ -262,6 +262,8 @@ def is_gone(address: telex.Address) -> bool:
         telex.sync.connect(address, timeout=PATIENCE).close()
     except telex.ConnectError:
         return True
+    except telex.ConnectionClosedError:  # which was the end of it
+        return False
     return False
 
 
