@@ -152,10 +152,12 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 def free_port(count: int = 1) -> int:
     """Return the first of ``count`` ports in a row, all free.
 
-    The system gives none of them to somebody who takes any port.
+    The system gives none of them to somebody who takes any port, and tests that run meanwhile in
+    another process take others.
     """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
     while True:
-        first = random.randrange(20_000, 32_000)
+        first = 20_000 + 1_000 * process + random.randrange(1_000 - count)
         with contextlib.suppress(OSError), contextlib.ExitStack() as taken:
             for port in range(first, first + count):
                 taken.enter_context(socket.create_server(("127.0.0.1", port)))
@@ -167,8 +169,8 @@ class Reader:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._port = free_port()
-        self._metrics_port = free_port()
+        self._port = free_port(2)
+        self._metrics_port = self._port + 1
         commands = directory / "bin"
         commands.mkdir()
         stand_ins = dict(STAND_INS)

@@ -23,6 +23,7 @@ from telex import (
 )
 from telex.application import Peer
 from telex.asyncio import serve
+from tests.reader import free_port
 
 from .stage import PATIENCE, in_loop, serving, wait_until
 
@@ -45,8 +46,7 @@ def slow(gate: asyncio.Event) -> Application:
 @in_loop
 async def test_a_server_can_be_awaited_and_closed() -> None:
     """Without ``async with`` the server is the caller's to close; its port is free after that."""
-    server = await serve(Application(), "tcp://127.0.0.1:0")
-    assert server.address.port
+    server = await serve(Application(), f"tcp://127.0.0.1:{free_port()}")
     await server.close()
     await server.close()
     await (await serve(Application(), server.address)).close()

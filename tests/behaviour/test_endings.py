@@ -29,6 +29,7 @@ from tests.behaviour.stage import (
     wait_until,
 )
 from tests.behaviour.transports import over_every_transport
+from tests.reader import free_port
 
 
 class Stage:
@@ -271,7 +272,7 @@ def test_a_server_does_not_wait_for_ever(
 
 def test_nobody_is_let_in_after_the_end(serve: Serve, connect: Connect, stage: Stage) -> None:
     """Who connects to a server that has ended learns that nobody listens."""
-    server = serve(stage.app)
+    server = serve(stage.app, address=f"tcp://127.0.0.1:{free_port()}")
     server.shutdown()
     server.wait_for_its_end()
     with pytest.raises(ConnectError, match="refused"):
