@@ -21,7 +21,7 @@ from tests.certificates import Authority
 from tests.reader import free_port
 from tests.sync.stage import wait_until
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 FRONT_ENDS = pytest.mark.parametrize("front_end", ["sync", "asyncio"])
 
