@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a command is taken to hang."""
 
 SERVES = re.compile(

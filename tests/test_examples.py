@@ -338,11 +338,16 @@ def test_a_file_has_to_be_begun(tmp_path: Path) -> None:
         connection.request(b"abc", subject="drop.part", timeout=PATIENCE)
 
 
-def test_readings_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came in is drawn, all sites or those asked for; what is no reading is refused."""
-    readings = sensors.readings.copy()
-    monkeypatch.setattr(sensors, "readings", readings)
+@pytest.fixture
+def own_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have readings for this test alone, and what draws them."""
+    monkeypatch.setattr(sensors, "readings", sensors.readings.copy())
     sensors.load_matplotlib()  # which takes its time, and nobody waits for a server meanwhile
+
+
+@pytest.mark.usefixtures("own_readings")
+def test_readings_are_drawn() -> None:
+    """What came in is drawn, all sites or those asked for; what is no reading is refused."""
     reading = sensors.Reading("roof", datetime.now(UTC), 21.5)
     with connected_to(sensors.app) as connection:
         with pytest.raises(RemoteError, match="no sensor has told anything yet"):
@@ -368,11 +373,9 @@ def test_readings_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"at": "0001-01-01T00:00:00+14:00"}, "bad-time"),
     ],
 )
-def test_nobody_spoils_the_drawing_for_others(
-    monkeypatch: pytest.MonkeyPatch, changed: dict[str, object], problem: str
-) -> None:
+@pytest.mark.usefixtures("own_readings")
+def test_nobody_spoils_the_drawing_for_others(changed: dict[str, object], problem: str) -> None:
     """A site that is a formula, and a time without a zone or far away, are no reading."""
-    monkeypatch.setattr(sensors, "readings", sensors.readings.copy())
     reading = sensors.Reading("roof", datetime.now(UTC), 21.5)
     with connected_to(sensors.app) as connection:
         connection.request(reading, subject="reading", timeout=PATIENCE)

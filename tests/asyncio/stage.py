@@ -47,6 +47,13 @@ async def wait_until(condition: Callable[[], object], what: str) -> None:
         await asyncio.sleep(0.001)
 
 
+def let_time_pass(seconds: float = PATIENCE) -> None:
+    """Have the clock of the running loop jump ahead: what waits for so long has waited enough."""
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+    loop.time = lambda: clock() + seconds  # type: ignore[method-assign]
+
+
 def echoing() -> Application:
     """Return an application that answers whatever comes with its own content."""
     app = Application()

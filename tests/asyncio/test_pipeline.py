@@ -10,7 +10,7 @@ import pytest
 
 from telex import Application, ContentError, Message, RemoteError, RequestTimeoutError, TelexError
 
-from .stage import PATIENCE, echoing, in_loop, serving
+from .stage import PATIENCE, echoing, in_loop, let_time_pass, serving, wait_until
 
 
 async def contents_of(answers: AsyncIterator[Message | TelexError]) -> list[object]:
@@ -85,7 +85,12 @@ async def test_errors_are_given_in_the_place_of_answers() -> None:
     subjects = ("fail", "parts", "never", "fine")
     requests = [Message("x", subject=subject) for subject in subjects]
     async with serving(app) as stage, stage.connect() as connection:
-        contents = await contents_of(connection.request_many(requests, timeout=0.1))
+        answers = connection.request_many(requests, timeout=PATIENCE)
+        asking = asyncio.create_task(contents_of(answers))
+        await wait_until(lambda: stage.events.messages[3:], "all are asked")
+        await wait_until(lambda: connection._conversation.outstanding == 1, "one is not answered")
+        let_time_pass()
+        contents = await asking
     assert contents == [RemoteError, ContentError, RequestTimeoutError, "x"]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from telex import (
 )
 from telex.application import Peer
 from telex.asyncio import serve
+from tests.reader import free_port
 
 from .stage import PATIENCE, in_loop, serving, wait_until
 
@@ -44,8 +46,7 @@ def slow(gate: asyncio.Event) -> Application:
 @in_loop
 async def test_a_server_can_be_awaited_and_closed() -> None:
     """Without ``async with`` the server is the caller's to close; its port is free after that."""
-    server = await serve(Application(), "tcp://127.0.0.1:0")
-    assert server.address.port
+    server = await serve(Application(), f"tcp://127.0.0.1:{free_port()}")
     await server.close()
     await server.close()
     await (await serve(Application(), server.address)).close()
@@ -262,6 +263,22 @@ async def test_a_shutdown_under_load_loses_no_answer() -> None:
         await stage.server.close()
         await asyncio.gather(*tasks)
     assert answered == handled
+
+
+@in_loop
+async def test_a_busy_loop_takes_no_time_from_the_goodbye() -> None:
+    """However long the loop was at something else meanwhile, peers have the time to go."""
+    async with (
+        serving(limits=Limits(drain_timeout=0.1)) as stage,
+        stage.plug_in() as plain,
+    ):
+        plain.send(Message("x", kind="request", id=1))
+        assert (await plain.receive()).kind == "reply"
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, time.sleep, 0.2)  # which is when the end has begun
+        await stage.server.close()
+        [goodbye] = await plain.receive_all()
+        assert (goodbye.kind, goodbye.content["code"]) == ("close", "shutting-down")
 
 
 @in_loop

@@ -104,9 +104,20 @@ def test_whoever_waits_for_an_answer_is_not_idle() -> None:
     patience = peer.patience
     assert patience.with_silence(4.0, is_working=True) is None
     assert patience.with_silence(100.0, is_working=True) is None
-    assert patience.with_silence(104.9, is_working=False) is None
-    too_long = patience.with_silence(105.0, is_working=False)
+    assert patience.with_silence(100.2, is_working=False) is None
+    assert patience.with_silence(105.1, is_working=False) is None
+    too_long = patience.with_silence(105.2, is_working=False)
     assert str(too_long) == "timed out after 5 s waiting for any message"
+
+
+def test_an_answer_is_not_held_against_who_waited_for_it() -> None:
+    """A server that was held up looks late: its peer was answered since, and has its time."""
+    peer = Peer(Limits(idle_timeout=5))
+    patience = peer.patience
+    assert patience.with_silence(4.0, is_working=True) is None
+    assert patience.with_silence(60.0, is_working=False) is None
+    assert patience.with_silence(64.9, is_working=False) is None
+    assert patience.with_silence(65.0, is_working=False) is not None
 
 
 def test_a_single_byte_ends_silence() -> None:

@@ -17,7 +17,7 @@ import telex.sync
 from telex import Application, Limits, Message, Peer, Refusal, RemoteError
 from telex.testing import AsyncJoinedConnection, JoinedConnection, connected
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @dataclass

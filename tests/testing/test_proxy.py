@@ -16,6 +16,7 @@ import pytest
 import telex.sync
 from telex import Address
 from telex.testing import Proxy, Servers, Weather
+from telex.testing import proxy as module
 
 SECONDS = 30.0
 DATA = random.Random(1).randbytes(1_000_000)
@@ -103,6 +104,38 @@ def test_a_frozen_network_passes_nothing(echo: Address) -> None:
         sock.settimeout(SECONDS)
         proxy.thaw()
         assert sock.recv(100) == b"frozen"
+
+
+def test_what_is_passing_passes_before_the_network_is_frozen(
+    echo: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After that nothing does, whatever the proxy was at when it was told."""
+    order: list[str] = []
+    passing, may_pass = threading.Event(), threading.Event()
+    pass_on = module._Way.pass_on
+
+    def pass_slowly(way: module._Way, now: float) -> int:
+        passing.set()
+        may_pass.wait(SECONDS)
+        order.append("passed")
+        return pass_on(way, now)
+
+    def freeze() -> None:
+        proxy.freeze()
+        order.append("frozen")
+
+    monkeypatch.setattr(module._Way, "pass_on", pass_slowly)
+    with (
+        Proxy(echo) as proxy,
+        socket.create_connection((proxy.address.host, proxy.address.port), SECONDS),
+    ):
+        assert passing.wait(SECONDS)
+        freezing = threading.Thread(target=freeze)
+        freezing.start()
+        freezing.join(0.1)
+        may_pass.set()
+        freezing.join(SECONDS)
+    assert order[-1] == "frozen"
 
 
 def test_a_reset_can_be_asked_for(echo: Address) -> None:

@@ -18,9 +18,10 @@ from telex.testing import Servers, servers
 from telex.testing.serving import FrontEnd
 from telex.tls import client_context, server_context
 from tests.certificates import Authority
+from tests.reader import free_port
 from tests.sync.stage import wait_until
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 FRONT_ENDS = pytest.mark.parametrize("front_end", ["sync", "asyncio"])
 
@@ -79,7 +80,8 @@ def test_a_server_serves_until_the_end(app: Application, front_end: FrontEnd) ->
 def test_one_server_can_be_stopped(app: Application, front_end: FrontEnd) -> None:
     """So that a test sees what its client makes of that."""
     with Servers() as serve:
-        stopped, other = serve(app, front_end=front_end), serve(app)
+        mine = f"tcp://127.0.0.1:{free_port()}"  # which nobody else takes when it is free again
+        stopped, other = serve(app, front_end=front_end, address=mine), serve(app)
         serve.stop(stopped)
         with pytest.raises(telex.ConnectError):
             telex.sync.connect(stopped)
@@ -262,6 +264,8 @@ def is_gone(address: telex.Address) -> bool:
         telex.sync.connect(address, timeout=PATIENCE).close()
     except telex.ConnectError:
         return True
+    except telex.ConnectionClosedError:  # which was the end of it
+        return False
     return False
 
 

@@ -78,6 +78,7 @@ class Link:
         self._stall: asyncio.TimerHandle | None = None
         self._stall_was_told = False
         self._timer: asyncio.TimerHandle | None = None
+        self._looked_at = time.monotonic()
 
     async def be_welcomed(self, deadline: float | None) -> bool:
         """Wait until the server has said welcome, if it was greeted; return whether it was in time.
@@ -297,9 +298,16 @@ class Link:
             self.problem = ConnectionClosedError("peer", str(problem), code=problem.code)
 
     def _check_time(self) -> None:
-        """Look at the clock, a few times a second, for as long as the connection lasts."""
+        """Look at the clock, a few times a second, for as long as the connection lasts.
+
+        A time in which the loop was kept from listening is not held against the peer.
+        """
         self._timer = self.loop.call_later(_SWEEP_SECONDS, self._check_time)
-        self.conversation.check_time(time.monotonic(), is_reading=self.channel.is_reading)
+        now = time.monotonic()
+        was_here = now - self._looked_at < 4 * _SWEEP_SECONDS
+        self._looked_at = now
+        is_reading = self.channel.is_reading and was_here
+        self.conversation.check_time(now, is_reading=is_reading)
         self.channel.flush()
         if self.conversation.is_over and self.ending is None:
             self._note_ending()

@@ -5,6 +5,7 @@ What a part is, and when there are no more, is the conversation's to decide.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -59,7 +60,11 @@ class Parts:
             self._answer.give_up()
 
     def __del__(self) -> None:
-        self.close()
+        # Whoever lets go of it last, or collects the garbage, may do so in another thread.
+        answer = self._answer
+        if answer is not None and (answer.parts or not answer.call.is_done):
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing comes
+                self._link.loop.call_soon_threadsafe(answer.give_up)
 
     async def _ask(self, deadline: float | None) -> _Answer:
         """Send the request, when there is room for it."""

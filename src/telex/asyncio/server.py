@@ -218,16 +218,17 @@ class Server:
 
     async def _drain(self, hurry: asyncio.Future[Any]) -> None:
         """Have all connections end by themselves, until the time is over or there is a hurry."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._service.limits.drain_timeout):
-                for _ in range(LAST_TURNS):
-                    await asyncio.sleep(0)
-                self._service.is_ending = True
-                self._to_drain = len(self._service.connections)
-                for connection in list(self._service.connections):
-                    connection.leave()
-                nobody_left = self._service.nobody_left()
-                await asyncio.wait((nobody_left, hurry), return_when=FIRST_COMPLETED)
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
+        self._service.is_ending = True
+        self._to_drain = len(self._service.connections)
+        for connection in list(self._service.connections):
+            connection.leave()
+        await asyncio.wait(  # the time begins here: nobody is cut off who was not told goodbye
+            (self._service.nobody_left(), hurry),
+            timeout=self._service.limits.drain_timeout,
+            return_when=FIRST_COMPLETED,
+        )
 
     def _cut_off(self) -> None:
         """End what has not ended by itself, and say how many did and did not."""

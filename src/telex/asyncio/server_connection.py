@@ -273,8 +273,8 @@ class ServerConnection(Session):
         self._channel.abort()
         self._account()
 
-    def check_time(self, now: float) -> None:
-        """Hold the peer to its times; end what lingers."""
+    def check_time(self, now: float, is_late: bool) -> None:
+        """Hold the peer to its times, unless the loop was too late to hear it; end what lingers."""
         channel = self._channel
         if self.bytes_held:
             channel.look_at_output()
@@ -286,7 +286,8 @@ class ServerConnection(Session):
                 self.end(ConnectionClosedError("us", reason, code="timeout"))
         elif self._linger_until == _NEVER:
             unsent = channel.unsent if channel.is_backed_up else 0
-            self.conversation.check_time(now, is_reading=channel.is_reading, unsent=unsent)
+            is_reading = channel.is_reading and not is_late
+            self.conversation.check_time(now, is_reading=is_reading, unsent=unsent)
             if self.conversation.bytes_to_send or self.conversation.is_over:
                 self.settle_soon()
         elif now >= self._linger_until and not self._is_still_sent_to(now):

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 SWEEP_SECONDS: Final = 0.25
 """How often connections are held to their times."""
 
+LATE_SECONDS: Final = 1.0
+"""How late a look at the clock may come. One that comes later finds peers slow which were not read
+from for so long, because something kept the loop from it."""
+
 LAST_TURNS: Final = 8
 """Turns of the loop that everything gets which is ready to go on when the server ends."""
 
@@ -76,6 +80,7 @@ class Service:
         self._wake_is_due = False
         self._held = 0
         self._sweeping: asyncio.TimerHandle | None = None
+        self._next_sweep = 0.0
         self._nobody_is_left: asyncio.Future[None] | None = None
 
     def is_own_thread(self) -> bool:
@@ -114,7 +119,7 @@ class Service:
         """Take in a connection; from now on it is held to its times."""
         self.connections.add(connection)
         if self._sweeping is None:
-            self._sweeping = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+            self._sweep_in_a_while(time.monotonic())
 
     def remove(self, connection: ServerConnection) -> None:
         """Let go of a connection that has ended."""
@@ -172,7 +177,12 @@ class Service:
 
     def _sweep(self) -> None:
         """Look at the clock once for all connections."""
-        self._sweeping = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         now = time.monotonic()
+        is_late = now - self._next_sweep > LATE_SECONDS
+        self._sweep_in_a_while(now)
         for connection in list(self.connections):
-            connection.check_time(now)
+            connection.check_time(now, is_late)
+
+    def _sweep_in_a_while(self, now: float) -> None:
+        self._next_sweep = now + SWEEP_SECONDS
+        self._sweeping = self.loop.call_later(SWEEP_SECONDS, self._sweep)

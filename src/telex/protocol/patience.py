@@ -39,6 +39,7 @@ class Patience:
         "_received",
         "_unsent",
         "_was_pinged",
+        "_was_working",
     )
 
     def __init__(self, processor: MessageProcessor, limits: Limits, now: float) -> None:
@@ -53,6 +54,7 @@ class Patience:
         self._received: i64 = 0
         self._heard_at: float = now
         self._busy_at: float = now
+        self._was_working = False
         self._was_pinged = False
         self._pinged_at: float = now
         self._unsent: i64 = 0
@@ -123,7 +125,8 @@ class Patience:
     def with_silence(self, now: float, *, is_working: bool) -> WaitTimeoutError | None:
         """Say whether too long nothing has come, not even the answer to a ping.
 
-        A peer that waits for an answer (``is_working``) is not idle.
+        A peer that waits for an answer (``is_working``) is not idle. Nor is one that did so when
+        this was last looked at: that may be long ago, and it was answered in between.
         """
         received: i64 = self._processor.bytes_received
         if received != self._received:
@@ -131,8 +134,9 @@ class Patience:
             self._heard_at = now
             self._busy_at = now
             self._was_pinged = False
-        elif is_working:
+        elif is_working or self._was_working:
             self._busy_at = now
+        self._was_working = is_working
         limits = self._limits
         if limits.idle_timeout is not None and now - self._busy_at >= limits.idle_timeout:
             return WaitTimeoutError("any message", limits.idle_timeout)

@@ -69,6 +69,8 @@ class Proxy:
         self._links: Final[set[_Link]] = set()
         self._count = 0
         self._is_frozen = False
+        self._passing: Final = threading.Lock()
+        """Held while something may pass, so that nothing is half-way when the network freezes."""
         self._must_reset = False
         self._is_ending = False
         self._failure: BaseException | None = None
@@ -86,7 +88,8 @@ class Proxy:
 
     def freeze(self) -> None:
         """Pass nothing on any more, and end nothing: the network is as dead as it can be."""
-        self._is_frozen = True
+        with self._passing:
+            self._is_frozen = True
         self._wake()
 
     def thaw(self) -> None:
@@ -173,8 +176,8 @@ class Proxy:
     def _pass_on(self, link: _Link) -> None:
         """Pass on what may pass now, and look for what comes and what can be taken."""
         try:
-            if not self._is_frozen:
-                for way in link.ways:
+            with self._passing:
+                for way in () if self._is_frozen else link.ways:
                     self.pieces += way.pass_on(time.monotonic())
         except (_ResetError, OSError):
             self._end(link, with_reset=True)
