@@ -26,7 +26,7 @@ async def progress_of(call: Call, link: Link, deadline: float | None) -> bool:
     call.on_progress = partial(wake, future)
     link.expect(call)
     try:
-        if call.parts:
+        if call.is_in_parts:
             return True
         return await (future if deadline is None else until(future, deadline))
     finally:
@@ -43,13 +43,12 @@ def answer_of(call: Call, link: Link) -> Message:
     """
     if call.error is not None:
         link.raise_error_of(call)
-    parts = call.parts
-    if len(parts) != 1 or parts[0].more:
+    if call.reply is None:
         raise ContentError(
             f"the answer to {_about(call.subject)} comes in several parts; "
             "right would be request_parts()"
         )
-    return parts[0]
+    return call.reply
 
 
 def late(subject: str | None, timeout: float | None) -> RequestTimeoutError:

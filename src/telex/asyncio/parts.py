@@ -117,7 +117,7 @@ class _Answer:
         self._progress.wake()
 
     def _note_progress(self) -> None:
-        new, self.call.parts = self.call.parts, []
+        new = self.call.take_parts()
         self.parts.extend(new)
         self._link.hold_parts(sum(part.memory_size for part in new))
         self._progress.wake()

@@ -42,7 +42,10 @@ class Pipeline:
         )
         self._timeout: Final = timeout
         self._most: Final = most
-        self._under_way: Final[deque[tuple[Call, float | None]]] = deque()
+        self._under_way: Final[deque[Call]] = deque()
+        self._deadlines: Final[deque[tuple[Call, float | None]]] = (
+            deque()
+        )  # each with its last call
         self._has_more = True
         self._failure: Exception | None = None
 
@@ -56,14 +59,13 @@ class Pipeline:
                     await self._ask_more()
                 if not under_way:
                     break
-                call, deadline = under_way[0]
-                yield call.reply or await self._answer_to(call, deadline)
+                yield under_way[0].reply or await self._answer_to(under_way[0])
                 under_way.popleft()
-                while len(under_way) > fewest and (reply := under_way[0][0].reply) is not None:
+                while len(under_way) > fewest and (reply := under_way[0].reply) is not None:
                     yield reply
                     under_way.popleft()
         finally:
-            for call, _ in under_way:
+            for call in under_way:
                 link.conversation.abandon(call)
         if self._failure is not None:
             raise self._failure
@@ -74,7 +76,7 @@ class Pipeline:
         Half of them are sent while the other half is answered, so that nobody idles.
         """
         under_way = self._under_way
-        return self._has_more and (len(under_way) <= self._most // 2 or not under_way[0][0].is_done)
+        return self._has_more and (len(under_way) <= self._most // 2 or not under_way[0].is_done)
 
     async def _ask_more(self) -> None:
         """Send as many requests as may wait."""
@@ -114,13 +116,17 @@ class Pipeline:
         try:
             self._link.conversation.request_many(batch, calls)
         finally:
-            deadline = moment_in(self._timeout)
-            self._under_way.extend([(call, deadline) for call in calls])
+            self._under_way.extend(calls)
+            if calls:
+                self._deadlines.append((calls[-1], moment_in(self._timeout)))
             self._link.channel.flush_soon()
 
-    async def _answer_to(self, call: Call, deadline: float | None) -> Message | TelexError:
+    async def _answer_to(self, call: Call) -> Message | TelexError:
         """Wait for an answer; return it, or what went wrong instead."""
-        if not await progress_of(call, self._link, deadline):
+        deadlines = self._deadlines
+        while deadlines[0][0].id < call.id:
+            deadlines.popleft()
+        if not await progress_of(call, self._link, deadlines[0][1]):
             return late(call.subject, self._timeout)
         try:
             return answer_of(call, self._link)

@@ -8,7 +8,7 @@ conversation ends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from telex.errors import TelexError
 from telex.protocol.content import OCTET_STREAM
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
 class Call:
     """A request or a ping that waits for its answer.
 
-    ``parts`` are the messages of the answer that came and were not taken yet. ``error`` is why
-    there will be no (further) answer. ``on_progress`` is called whenever one of these changes; it
-    must not raise.
+    ``reply`` is the answer, when it is here and came in one message, and ``is_in_parts`` says that
+    it comes in several. ``error`` is why there will be no (further) answer. ``on_progress`` is
+    called whenever one of these changes, or a part comes; it must not raise.
     """
 
     __slots__ = (
-        "_has_parts",
+        "_parts",
         "error",
         "id",
         "is_done",
+        "is_in_parts",
         "is_ping",
         "on_progress",
-        "parts",
+        "reply",
         "subject",
     )
 
@@ -41,30 +42,39 @@ class Call:
         self.id: Final = id
         self.subject: Final = subject
         self.is_ping: Final = is_ping
-        self.parts: list[Message] = []
+        self.reply: Message | None = None
+        self.is_in_parts: bool = False
         self.error: TelexError | None = None
         self.is_done: bool = False
         self.on_progress: Callable[[], None] | None = None
-        self._has_parts = False
+        self._parts: list[Message] | None = None
 
     @property
-    def reply(self) -> Message | None:
-        """The answer, when it is here and came in one message."""
-        if self.is_done and self.error is None and len(self.parts) == 1 and not self._has_parts:
-            return self.parts[0]
-        return None
+    def parts(self) -> list[Message]:
+        """The messages of the answer that have come and were not taken yet."""
+        if self._parts is not None:
+            return self._parts
+        return [] if self.reply is None else [self.reply]
 
-    def take_part(self, part: Message) -> None:
-        """Take a part of the answer that is not the last one."""
-        self._has_parts = True
-        self.parts.append(part)
+    def take_parts(self) -> list[Message]:
+        """Take the messages of the answer that have come and were not taken yet."""
+        taken = self.parts
+        self._parts = []
+        return taken
+
+    def add_part(self, part: Message) -> None:
+        """Add a part of the answer that is not the last one."""
+        self.is_in_parts = True
+        self._keep(part)
         if self.on_progress is not None:
             self.on_progress()
 
-    def take_last(self, reply: Message) -> None:
-        """Take the end of the answer: all of it, its last part, or nothing but the end of parts."""
-        if not self._has_parts or reply.body or reply.content_type != OCTET_STREAM:
-            self.parts.append(reply)
+    def add_last(self, reply: Message) -> None:
+        """Add the end of the answer: all of it, its last part, or nothing but the end of parts."""
+        if not self.is_in_parts:
+            self.reply = reply
+        elif reply.body or reply.content_type != OCTET_STREAM:
+            self._keep(reply)
         self.end(None)
 
     def end(self, error: TelexError | None) -> None:
@@ -73,6 +83,11 @@ class Call:
         self.is_done = True
         if self.on_progress is not None:
             self.on_progress()
+
+    def _keep(self, part: Message) -> None:
+        if self._parts is None:
+            self._parts = []
+        self._parts.append(part)
 
 
 class Calls:
@@ -134,17 +149,17 @@ class Calls:
 
     def take_reply(self, reply: Message) -> bool:
         """Hand a reply to the request that it answers; return False when there is none."""
-        re = reply.re or 0
+        re: Any = reply.re or 0  # an object for the table, made once
         call = self._waiting.get(re)
         if call is None:
             return self._is_late(re, not reply.more)
         if call.is_ping:
             return False
         if reply.more:
-            call.take_part(reply)
+            call.add_part(reply)
         else:
             del self._waiting[re]
-            call.take_last(reply)
+            call.add_last(reply)
         return True
 
     def take_pong(self, pong: Message) -> bool:

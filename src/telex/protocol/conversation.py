@@ -8,7 +8,7 @@ and the time are handed in, bytes are handed out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from telex.errors import (
     ConnectionClosedError,
@@ -392,7 +392,7 @@ class Conversation:
 
     def _admit(self, request: Message) -> bool:
         """Take note of a request; say whether the application is to answer it."""
-        id = request.id
+        id: Any = request.id  # an object for the table, made once
         if id is None:
             self._misbehaves("a request must have an id, to be answered", request)
         else:
@@ -498,7 +498,7 @@ class Conversation:
         phase = self.phase
         return phase is Phase.OPEN or phase is Phase.FINISHING or phase is Phase.GREETING
 
-    def _settle(self, id: int) -> bool:
+    def _settle(self, id: Any) -> bool:
         """Take note that a request has its answer; return whether it was there to have one."""
         before = len(self._unanswered)
         self._unanswered.discard(id)  # looking for it first would take as long again

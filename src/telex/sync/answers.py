@@ -19,20 +19,19 @@ def answer_to(call: Call, link: Link, timeout: float | None, deadline: float | N
     Raises RemoteError, RequestTimeoutError, ConnectionClosedError, and ContentError for an answer
     in several parts. Without an answer, the request is forgotten.
     """
-    parts = call.parts
     try:
-        if not call.is_done and not link.wait(lambda: call.is_done or parts, deadline):
+        if not call.is_done and not link.wait(lambda: call.is_done or call.is_in_parts, deadline):
             link.check_usable()
             raise RequestTimeoutError(f"the answer to {_about(call)}", timeout or 0.0)
     finally:
         if not call.is_done:
             link.abandon(call)
     link.raise_error_of(call)
-    if len(parts) != 1 or parts[0].more:
+    if call.reply is None:
         raise ContentError(
             f"the answer to {_about(call)} comes in several parts; right would be request_parts()"
         )
-    return parts[0]
+    return call.reply
 
 
 def _about(call: Call) -> str:

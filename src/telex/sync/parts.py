@@ -110,6 +110,6 @@ class _Answer:
 
     def _note_progress(self) -> None:
         assert self._call is not None
-        new, self._call.parts = self._call.parts, []
+        new = self._call.take_parts()
         self.parts.extend(new)
         self._link.hold_parts(sum([part.memory_size for part in new]))

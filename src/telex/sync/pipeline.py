@@ -32,7 +32,10 @@ class Pipeline:
         self._requests: Final = iter(requests)
         self._timeout: Final = timeout
         self._most: Final = most
-        self._under_way: Final[deque[tuple[Call, float | None]]] = deque()
+        self._under_way: Final[deque[Call]] = deque()
+        self._deadlines: Final[deque[tuple[Call, float | None]]] = (
+            deque()
+        )  # each with its last call
         self._has_more = True
         self._failure: Exception | None = None
 
@@ -42,14 +45,13 @@ class Pipeline:
         fewest = self._most // 2
         try:
             while self._ask_more():
-                call, deadline = under_way[0]
-                yield call.reply or self._answer_to(call, deadline)
+                yield under_way[0].reply or self._answer_to(under_way[0])
                 under_way.popleft()
-                while len(under_way) > fewest and (reply := under_way[0][0].reply) is not None:
+                while len(under_way) > fewest and (reply := under_way[0].reply) is not None:
                     yield reply
                     under_way.popleft()
         finally:
-            for call, _ in under_way:
+            for call in under_way:
                 if not call.is_done:
                     self._link.abandon(call)
         if self._failure is not None:
@@ -61,7 +63,7 @@ class Pipeline:
         Half of the requests are sent while the other half is answered, so that nobody idles.
         """
         under_way = self._under_way
-        if self._has_more and (len(under_way) <= self._most // 2 or not under_way[0][0].is_done):
+        if self._has_more and (len(under_way) <= self._most // 2 or not under_way[0].is_done):
             try:
                 self._fill()
             except Exception as failure:  # noqa: BLE001 - raised when the others have their answers
@@ -89,13 +91,17 @@ class Pipeline:
         try:
             self._link.gather(self._link.conversation.request_many, batch, calls)
         finally:
-            deadline = moment_in(self._timeout)
-            self._under_way.extend([(call, deadline) for call in calls])
+            self._under_way.extend(calls)
+            if calls:
+                self._deadlines.append((calls[-1], moment_in(self._timeout)))
         if calls:
             self._link.flush()
 
-    def _answer_to(self, call: Call, deadline: float | None) -> Message | TelexError:
+    def _answer_to(self, call: Call) -> Message | TelexError:
+        deadlines = self._deadlines
+        while deadlines[0][0].id < call.id:
+            deadlines.popleft()
         try:
-            return answer_to(call, self._link, self._timeout, deadline)
+            return answer_to(call, self._link, self._timeout, deadlines[0][1])
         except TelexError as error:
             return error.with_traceback(None)
