@@ -16,7 +16,7 @@ from telex import Application, Message, Refusal, RemoteError
 from telex.application import Peer
 from telex.asyncio.server_connection import ServerConnection as AsyncioConnection
 from telex.asyncio.watched_connection import connection_types
-from telex.observer import audience_of
+from telex.audience import audience_of
 from telex.sync.server_connection import ServerConnection
 from telex.sync.watched_connection import WatchedConnection, connection_type
 from telex.testing.serving import FrontEnd

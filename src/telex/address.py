@@ -7,12 +7,16 @@ socket.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from telex.errors import AddressError
 
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+_IP_4: Final = 4
+_IP_6: Final = 6
 _EXAMPLE: Final = "tcp://127.0.0.1:7766"
 _LARGEST_PORT: Final = 65_535
 _LOCAL_NAMES: Final = ("localhost", "localhost.localdomain")
@@ -54,11 +58,10 @@ class Address:
         """Whether only this machine can reach it; of all names, only ``localhost`` says so."""
         if self.scheme == "unix" or self.host.lower().rstrip(".") in _LOCAL_NAMES:
             return True
-        try:
-            address = ipaddress.ip_address(self.host)
-        except ValueError:
+        address = _ip_address(self.host)
+        if address is None:
             return False
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        mapped: IPv4Address | None = getattr(address, "ipv4_mapped", None)
         return (mapped or address).is_loopback
 
     def __str__(self) -> str:
@@ -151,7 +154,7 @@ def _parse_host(text: str, scheme: str, host: str, port: str) -> str:
             f"every IPv4 interface, {scheme}://[::]:{port} for every interface",
         )
     if host.startswith("[") and host.endswith("]"):
-        if not _is_ip_address(host[1:-1], ipaddress.IPv6Address):
+        if not _is_ip_address(host[1:-1], _IP_6):
             _refuse(text, f"{host!r} is not an IPv6 address", f"{scheme}://[::1]:{port}")
         return host[1:-1]
     if ":" in host:
@@ -165,17 +168,21 @@ def _is_host_name(host: str) -> bool:
     if not all(character.isalnum() or character in "-_." for character in host):
         return False
     only_numbers = host.isascii() and host.replace(".", "").isdecimal()
-    return not only_numbers or _is_ip_address(host, ipaddress.IPv4Address)
+    return not only_numbers or _is_ip_address(host, _IP_4)
 
 
-def _is_ip_address(
-    host: str, version: type[ipaddress.IPv4Address] | type[ipaddress.IPv6Address]
-) -> bool:
+def _is_ip_address(host: str, version: int) -> bool:
+    address = _ip_address(host)
+    return address is not None and address.version == version
+
+
+def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
+    import ipaddress  # here, because it would be a good part of what it takes to import telex
+
     try:
-        version(host)
+        return ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _with_scheme(text: str) -> str:

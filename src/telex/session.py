@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
+from telex.audience import OBSERVER_FAILED
 from telex.compilation import mypyc_attr
 from telex.endings import not_handled
 from telex.errors import ConnectionClosedError, ContentError, Refusal
 from telex.handlers import Style
-from telex.observer import OBSERVER_FAILED
 from telex.protocol.message import Message, message_of
 from telex.protocol.problems import read_problem
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from telex.application import Application, MessageKeywords
+    from telex.audience import Audience, Event
     from telex.handlers import Handler
     from telex.limits import Limits
-    from telex.observer import Audience, Event
     from telex.protocol.conversation import Conversation
 
 logger: Final = logging.getLogger("telex.server")

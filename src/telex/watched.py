@@ -14,8 +14,8 @@ from telex.protocol.message import message_from
 from telex.session import Session
 
 if TYPE_CHECKING:
+    from telex.audience import Audience
     from telex.handlers import Handler
-    from telex.observer import Audience
     from telex.protocol.message import Message
     from telex.session import Run
 

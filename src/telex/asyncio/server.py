@@ -21,10 +21,10 @@ from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.opening import Opening
 from telex.asyncio.service import LAST_TURNS, Service
 from telex.asyncio.signals import handling
+from telex.audience import observers_of
 from telex.limits import Limits
 from telex.listener import SharedAddress
 from telex.log import safe_logger
-from telex.observer import observers_of
 from telex.terms import address_of, check_terms, greeting_with, listen_at
 from telex.tls import reload_certificates
 

@@ -14,9 +14,9 @@ from collections import deque
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
+from telex.audience import audience_of
 from telex.errors import ConnectionClosedError
 from telex.log import safe_logger
-from telex.observer import audience_of
 from telex.threads import Threads
 
 if TYPE_CHECKING:

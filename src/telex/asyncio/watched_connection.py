@@ -15,7 +15,7 @@ from telex.watched import FIELDS, Watched
 
 if TYPE_CHECKING:
     from telex.asyncio.service import Service
-    from telex.observer import Audience
+    from telex.audience import Audience
     from telex.protocol.message import Message
 
 

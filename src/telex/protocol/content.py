@@ -11,7 +11,6 @@ import encodings
 import encodings.aliases
 import functools
 import math
-import pkgutil
 from typing import Any, Final
 
 from telex import lazy_msgspec as msgspec
@@ -145,6 +144,8 @@ def codec_of(encoding: str) -> str:
 
 @functools.cache
 def _known_codecs() -> frozenset[str]:
+    import pkgutil  # here, because messages in the usual charsets do without
+
     aliases = encodings.aliases.aliases
     modules = {module.name for module in pkgutil.iter_modules(encodings.__path__)}
     return frozenset(modules | aliases.keys() | set(aliases.values())) - _NO_CHARSETS

@@ -14,11 +14,11 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex import __version__
+from telex.audience import observers_of
 from telex.encryption import Encryption
 from telex.limits import Limits
 from telex.listener import SharedAddress
 from telex.log import safe_logger
-from telex.observer import observers_of
 from telex.resolver import name_of
 from telex.sockets import prepare
 from telex.sync.acceptor import Acceptor

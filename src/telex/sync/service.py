@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from telex.observer import audience_of
+from telex.audience import audience_of
 from telex.threads import Threads
 
 if TYPE_CHECKING:

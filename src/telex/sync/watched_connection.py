@@ -16,8 +16,8 @@ from telex.watched import FIELDS, Watched
 if TYPE_CHECKING:
     import socket
 
+    from telex.audience import Audience
     from telex.encryption import Encryption
-    from telex.observer import Audience
     from telex.protocol.message import Message
     from telex.sync.service import Service
 

@@ -1,0 +1,107 @@
+"""Who hears of what a server tells: found out once, when it is made, so that nothing else costs.
+
+An event that nobody hears is None, and one that a single observer hears is that observer's own
+method. What goes wrong in an observer is logged, and no matter of the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from telex.log import safe_logger
+from telex.observer import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from telex.application import Application, Peer
+
+    Event = Callable[..., None]
+    """What is called at an event, with the peer and the facts."""
+
+OBSERVER_FAILED: Final = "%s: the observer failed"
+"""What is logged, with the name of the connection, when an observer raises an exception."""
+
+logger: Final = safe_logger("telex.server")
+
+
+class Audience:
+    """The observers of a server, event by event: what is to be called, or None for nobody."""
+
+    __slots__ = (
+        "connected",
+        "data_received",
+        "data_sent",
+        "disconnected",
+        "handler_ended",
+        "handler_started",
+        "message_failed",
+        "message_received",
+        "message_sent",
+    )
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        everybody = list(observers)
+        self.connected: Final = _heard("connected", everybody)
+        self.data_received: Final = _heard("data_received", everybody)
+        self.message_received: Final = _heard("message_received", everybody)
+        self.handler_started: Final = _heard("handler_started", everybody)
+        self.handler_ended: Final = _heard("handler_ended", everybody)
+        self.message_failed: Final = _heard("message_failed", everybody)
+        self.message_sent: Final = _heard("message_sent", everybody)
+        self.data_sent: Final = _heard("data_sent", everybody)
+        self.disconnected: Final = _heard("disconnected", everybody)
+
+    @property
+    def follows_handlers(self) -> bool:
+        """Whether anybody hears when handlers begin or end."""
+        return self.handler_started is not None or self.handler_ended is not None
+
+    @property
+    def follows_messages(self) -> bool:
+        """Whether anybody hears what becomes of messages after they have come."""
+        outcomes = (self.message_failed, self.message_sent, self.data_sent)
+        return self.follows_handlers or any(event is not None for event in outcomes)
+
+
+def observers_of(
+    application: Application, observer: Observer | Iterable[Observer] | None
+) -> list[Observer]:
+    """Return who is told of a server's events: the application's observers and the given, once."""
+    given = [observer] if isinstance(observer, Observer) else observer or ()
+    everybody: list[Observer] = []
+    for one in (*application.observers, *given):
+        if not any(one is known for known in everybody):
+            everybody.append(one)
+    return everybody
+
+
+def audience_of(observer: Observer | Iterable[Observer] | None) -> Audience | None:
+    """Return who hears what; None for no observer at all. Raises TypeError for anything else."""
+    if observer is None:
+        return None
+    observers = [observer] if isinstance(observer, Observer) else list(observer)
+    for one in observers:
+        if not isinstance(one, Observer):
+            raise TypeError(f"{one!r} is no telex.Observer")
+    return Audience(observers) if observers else None
+
+
+def _heard(event: str, observers: list[Observer]) -> Event | None:
+    """Return what tells all who have overridden an event."""
+    listeners: list[Event] = []
+    for observer in observers:
+        method = getattr(observer, event)
+        if getattr(method, "__func__", method) is not getattr(Observer, event):
+            listeners.append(method)
+    if len(listeners) <= 1:
+        return listeners[0] if listeners else None
+
+    def tell_all(peer: Peer, *facts: object) -> None:
+        for listener in listeners:
+            try:
+                listener(peer, *facts)
+            except Exception:  # the others are to hear of it all the same
+                logger.exception(OBSERVER_FAILED, peer.address)
+
+    return tell_all
