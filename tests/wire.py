@@ -50,6 +50,19 @@ def frame(header_block: str | bytes, content: bytes = b"") -> bytes:
     return struct.pack(">H", len(block)) + block + content
 
 
+def header_block_of(message: Message) -> str:
+    """Return the header block that a message is sent with."""
+    data = message.to_bytes()
+    (size,) = struct.unpack_from(">H", data)
+    return data[2 : 2 + size].decode("utf-8")
+
+
+def receive(data: bytes) -> Message:
+    """Return the one message of a stream."""
+    (message,) = MessageProcessor().receive_messages(data)
+    return message
+
+
 def check(data: bytes, expected: Outcome, limits: Limits | None = None) -> None:
     """Assert that the stream ``data`` comes to ``expected``, however it is cut."""
     limits = limits or Limits()
