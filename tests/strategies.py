@@ -55,6 +55,14 @@ WRONG_VALUES = (
 NAMES = (*KNOWN_FIELDS, "content-\\u006cength", "\\u0069d", "\\ud800", "ID", "x", "")
 
 
+def numbers(*, least: int) -> st.SearchStrategy[int]:
+    """Make numbers of a header block, as likely as not where their digits become more."""
+    edges = [10**digits + off for digits in range(16) for off in (-1, 0, 1)] + [2**53 - 1]
+    return st.sampled_from([number for number in edges if number >= least]) | st.integers(
+        least, 2**53 - 1
+    )
+
+
 @st.composite
 def header_blocks(draw: st.DrawFn) -> bytes:
     """Make header blocks: most have the shape of the fast path, half of them a fault or two."""
@@ -82,6 +90,34 @@ def header_blocks(draw: st.DrawFn) -> bytes:
     text = comma.join(f'"{name}"{colon}{value}' for name, value in members)
     block = f"{opening}{text}{closing}".encode()
     return draw(mutated(block)) if draw(st.integers(0, 7)) == 0 else block
+
+
+@st.composite
+def rows_of_header_blocks(draw: st.DrawFn) -> list[bytes]:
+    """Make rows of header blocks, in which equal ones and nearly equal ones follow each other."""
+    blocks = draw(st.lists(header_blocks(), min_size=1, max_size=3))
+    blocks += [draw(nearly(block)) for block in blocks for _ in range(draw(st.integers(0, 2)))]
+    runs = st.lists(st.tuples(st.sampled_from(blocks), st.integers(1, 4)), min_size=1, max_size=6)
+    return [block for block, times in draw(runs) for _ in range(times)]
+
+
+@st.composite
+def nearly(draw: st.DrawFn, block: bytes) -> bytes:
+    """Change a block a little, more often than not without a change of its size."""
+    at = draw(st.integers(0, len(block) - 1))
+    other = draw(st.sampled_from([b"0", b"7", b"}", b'"', b" ", b",", b"x"]))
+    return draw(
+        st.sampled_from(
+            [
+                block[:at] + other + block[at + 1 :],
+                *[block[:-2] + end for end in (b"1}", b"2}", b"5}", b"}}", b"} ", b"11")],
+                block[:-1] + b',"id":7}',
+                block[:-1] + b"0}",
+                block[:-1],
+                block + b"}",
+            ]
+        )
+    )
 
 
 LAYOUTS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tracemalloc
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 
 from telex import Message, MessageProcessor
+from telex.protocol.header import read_any
+from telex.protocol.header_reader import HeaderReader
 from tests.reference import Parsed
-from tests.wire import check_arrives, check_refused, frame
+from tests.wire import check_arrives, check_refused, frame, reading_of, readings_in_a_row
 
 
 def test_more_headers_than_are_remembered_arrive() -> None:
@@ -150,3 +153,70 @@ def test_content_length_alone_arrives() -> None:
             b"ok",
         ),
     )
+
+
+ROW = b'{"subject":"row","content-length":25}'
+TALL = b'{"subject":"row","content-length":26}'
+LONG = b'{"subject":"row","content-length":255}'
+WIDE = b'{"subject":"raw","content-length":25}'
+ASKED = b'{"subject":"row","content-length":25,"id":7}'
+ANSWERED = b'{"subject":"row","content-length":25,"re":7}'
+BOTH = b'{"subject":"row","content-length":25,"id":7,"re":8}'
+SHORT = b'{"subject":"r","content-length":2,"id":7}'
+LATE = b'{"content-length":25,"subject":"row"}'
+SPACED = b'{"subject":"row","content-length":25 }'
+BROKEN = b'{"subject":"row","content-length":2x}'
+BLOCKS = (ROW, TALL, LONG, WIDE, ASKED, ANSWERED, BOTH, SHORT, LATE, SPACED, BROKEN)
+
+
+def check_row(*blocks: bytes) -> None:
+    """Assert that each block of a row is read as the general parser reads it alone."""
+    alone = [reading_of(functools.partial(read_any, block)) for block in blocks]
+    assert readings_in_a_row(blocks) == alone
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4])
+@pytest.mark.parametrize("first", BLOCKS)
+def test_a_row_of_equal_blocks_may_be_broken_by_any_other(first: bytes, times: int) -> None:
+    """What came before says nothing of the block that comes now, unless it is the same."""
+    for second in BLOCKS:
+        check_row(*[first] * times, second, first, first, second, second, second, first)
+        for third in BLOCKS:
+            check_row(*[first] * times, second, third, *[first] * times)
+
+
+@pytest.mark.parametrize("row", [ROW, LONG, ASKED, LATE])
+def test_a_block_of_the_same_size_is_not_taken_for_the_one_before(row: bytes) -> None:
+    """One byte of it may be another, anywhere, and it is read for itself; so is what follows."""
+    for at in range(len(row)):
+        for other in b'05}" ,:x':
+            nearly = row[:at] + bytes([other]) + row[at + 1 :]
+            check_row(row, row, row, nearly, nearly, row)
+
+
+@pytest.mark.parametrize("row", [ROW, ASKED, LATE])
+def test_a_block_is_known_by_all_of_its_bytes_and_no_others(row: bytes) -> None:
+    """A block that ends earlier or later than the one before is not that one."""
+    reader = HeaderReader()
+    data = b"{{" + row + b"}}" + row
+    first, second = (2, 2 + len(row)), (4 + len(row), len(data))
+    windows = [first, second, first, second]
+    for off in (-2, -1, 1, 2):
+        windows += [
+            (2 + off, first[1] + off),
+            (2, first[1] + off),
+            (2 + off, first[1]),
+            first,
+            first,
+        ]
+    for start, end in windows:
+        fast = reading_of(functools.partial(reader.read, data, start, end))
+        assert fast == reading_of(functools.partial(read_any, data[start:end]))
+
+
+def test_streams_do_not_share_what_came_last() -> None:
+    """What one stream repeats is no other's."""
+    one, other = HeaderReader(), HeaderReader()
+    for _ in range(3):
+        assert one.read(ROW, 0, len(ROW))[1:] == (25, 0, 0)
+        assert other.read(TALL, 0, len(TALL))[1:] == (26, 0, 0)

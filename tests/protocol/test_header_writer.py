@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import cycle, product
 from typing import Any
 
 import pytest
 
-from telex import Message, TooLargeError
+from telex import Message, MessageProcessor, TooLargeError
+from telex.protocol.header import fields_for
+from telex.protocol.header_writer import add_header
+from tests import reference
 from tests.wire import frame, header_block_of, parsed, receive
 
 NATIVE = f'"byteorder":"{sys.byteorder}"'
 PLAIN = f'{{{NATIVE},"content-type":"text/plain","content-encoding":"utf-8"'
+TEXT_FIELDS = fields_for(sys.byteorder, "text/plain", "utf-8", None, None, False)
 TEXT_BLOCK = PLAIN + ',"content-length":5}'
 JSON_BLOCK = PLAIN.replace("text/plain", "application/json") + ',"content-length":7}'
 REQUEST_BLOCK = (
@@ -34,6 +39,31 @@ WHOLE_FIELDS: dict[str, Any] = {
     "content_type": "image/png",
     "byteorder": "big",
 }
+
+
+LENGTHS = (0, 1, 9, 10, 99, 100, 999, 1_000, 1_001, 1_010, 9_999, 10_000, 99_999, 100_000)
+LARGE_LENGTHS = (999_999, 1_000_000, 1_000_001, 2**31, 2**32, 10**15 - 1, 10**15, 2**53 - 1)
+EDGES = (*LENGTHS, *LARGE_LENGTHS)
+"""Numbers at which their way to the wire changes, or might."""
+
+
+def written(length: int, id: int, re: int) -> bytes:
+    """Return proto-header and header block of plain text with these numbers."""
+    pieces: list[bytes] = []
+    size = add_header(pieces, TEXT_FIELDS, length, id, re, 65_535)
+    header = b"".join(pieces)
+    assert size == len(header)
+    return header
+
+
+def check_is_written_as_json(length: int, id: int, re: int) -> None:
+    """Assert that a header with these numbers, 0 for none, is what ``json`` would write."""
+    members = json.loads(PLAIN + "}") | {"content-length": length}
+    members |= {name: number for name, number in (("id", id), ("re", re)) if number}
+    block = json.dumps(members, separators=(",", ":")).encode("ascii")
+    assert written(length, id, re) == frame(block)
+    said, read_length = reference.parse_header_block(written(length, id, re)[2:])
+    assert (read_length, said.get("id", 0), said.get("re", 0)) == (length, id, re)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +88,52 @@ def test_application_headers_keep_their_order() -> None:
     message = receive(Message("", headers=headers).to_bytes())
     assert list(message.headers.items()) == list(headers.items())
     assert list(json.loads(header_block_of(message)))[3:-1] == list("zyxabc")
+
+
+def test_numbers_of_all_sizes_are_written_together() -> None:
+    """Whatever stands beside it, a number is its digits, and the same the second time."""
+    for length, id, re in product(EDGES, repeat=3):
+        check_is_written_as_json(length, id, re)
+        assert written(length, id, re) == written(length, id, re)
+
+
+def test_every_number_of_up_to_four_digits_is_written() -> None:
+    """Where numbers come from a table, each of them is in its place."""
+    for number in range(10_000):
+        end = f'"content-length":{number}'
+        assert written(number, 0, 0).endswith(f"{end}}}".encode())
+        assert written(number, 7, 0).endswith(f'{end},"id":7}}'.encode())
+        assert written(number, 0, 7).endswith(f'{end},"re":7}}'.encode())
+        assert written(number, 8, 9).endswith(f'{end},"id":8,"re":9}}'.encode())
+
+
+@pytest.mark.parametrize("message", [Message("x"), Message("x", headers={"h": [1]})])
+def test_sizes_that_alternate_are_announced_right(message: Message) -> None:
+    """The size that stands before a header block is its own, and not the one before."""
+    ids = [1, 1, 10, 1, 1_000, 10, 10, 2**53 - 1, 1]
+    stream = b""
+    for id, subject in zip(ids * 2, cycle(["s", "t" * 300, "s"])):
+        message.id, message.subject = id, subject
+        stream += message.to_bytes()
+        block = header_block_of(message).encode()
+        assert message.to_bytes() == frame(block, b"x")
+    arrived = MessageProcessor().receive_messages(stream)
+    assert [message.id for message in arrived] == ids * 2
+
+
+def test_a_header_over_the_limit_leaves_nothing_behind() -> None:
+    """What was to be sent before it is still that, and nothing of it was added."""
+    before = [b"before", b"", b"it"]
+    for length, id, re in product(EDGES[::3], repeat=3):
+        pieces = list(before)
+        size = len(written(length, id, re)) - 2
+        for most in (2, size - 1):
+            with pytest.raises(TooLargeError) as caught:
+                add_header(pieces, TEXT_FIELDS, length, id, re, most)
+            assert (caught.value.size, caught.value.max_size) == (size, most)
+            assert pieces == before
+        assert add_header(pieces, TEXT_FIELDS, length, id, re, size) == size + 2
+        assert b"".join(pieces) == b"".join(before) + written(length, id, re)
 
 
 def test_the_largest_header_block_that_can_be_announced_is_sent() -> None:
