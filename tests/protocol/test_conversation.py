@@ -325,6 +325,27 @@ def test_a_part_of_an_answer_leaves_the_request_to_be_answered() -> None:
     assert [said.content for said in sent_by(server)] == ["part", "part", "last"]
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda server: server.close("closed", "enough"),
+        lambda server: server.lose("it is gone"),
+        lambda server: server.fail(ProtocolError("broken")),
+    ],
+)
+def test_an_answer_that_nobody_is_told_leaves_its_request_unanswered(
+    end: Callable[[Conversation], object],
+) -> None:
+    """Whoever sees the end counts what was lost by it."""
+    server = new_server()
+    asked = tell(server, request(1), request(2))
+    end(server)
+    server.data_to_send()
+    server.answer(asked[0].id, Message("too late"))
+    server.refuse(asked[1].id, "late", "too late")
+    assert (server.unanswered, server.bytes_to_send) == (2, 0)
+
+
 def test_a_number_may_be_used_again_once_it_is_answered() -> None:
     """It is taken while its request waits, whichever way that is answered."""
     server = new_server()

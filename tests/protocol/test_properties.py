@@ -33,7 +33,13 @@ from telex.testing.strategies import cuttings, json_values, messages
 from tests import reference
 from tests.pure import Build, build_in_use, pure_build
 from tests.reference import Parsed
-from tests.strategies import header_blocks, mutated, numbers, rows_of_header_blocks, streams
+from tests.strategies import (
+    header_blocks,
+    mutated,
+    numbers,
+    rows_of_header_blocks,
+    streams,
+)
 from tests.wire import (
     GOOD,
     exact,
