@@ -20,6 +20,8 @@ from tests.sync.stage import ROOMY
 
 LIMITS = Limits(high_water=100_000, max_pending=4)
 SMALL = Message("small").to_bytes()
+LATER = Message("later", subject="later").to_bytes()
+PARTS = Message("parts", subject="parts").to_bytes()
 
 
 class Deliberate(ServerConnection):
@@ -177,11 +179,10 @@ def application() -> Application:
 def staged() -> Iterator[Stage]:
     """Give a stage, on which nothing may have been decided wrongly in the end."""
     stage = Stage()
-    with stage.peer:
+    with stage.peer, contextlib.closing(stage.loop), contextlib.closing(stage.connection.socket):
         yield stage
         stage.finish()
         stage.connection.end()
-    stage.loop.close()
     assert stage.connection.wrong == []
     assert stage.service.bytes_held == 0
 
@@ -245,6 +246,15 @@ def test_as_many_as_may_be_unanswered_are_waited_for() -> None:
         assert (stage.connection.watched, stage.connection.bytes_held) == (READ, 0)
 
 
+def test_peer_that_vanishes_before_its_answers_in_parts_is_let_go() -> None:
+    """They are broken off, and though they are as many as may be unanswered, its end is seen."""
+    with staged() as stage:
+        for _ in range(4):
+            stage.ask("parts")
+        stage.vanish()
+        assert stage.loop.connections == set()
+
+
 def test_peer_that_ends_is_let_go() -> None:
     """With nothing left to answer at once, else when that is done."""
     with staged() as stage:
@@ -287,6 +297,8 @@ STEPS: dict[str, Callable[[Stage], object]] = {
     "a long answer": lambda stage: stage.ask("large"),
     "an answer in parts": lambda stage: stage.ask("parts"),
     "an answer that takes its time": lambda stage: stage.ask("later"),
+    "a plain message that takes its time": lambda stage: stage.say(LATER),
+    "a plain message with much of an answer": lambda stage: stage.say(PARTS),
     "no handler": lambda stage: stage.ask("none"),
     "half a message": lambda stage: stage.ask("small", begins=True),
     "the other half": lambda stage: stage.say(b""),
