@@ -136,25 +136,21 @@ def test_bytes_of_a_message_that_is_coming_in_are_counted() -> None:
 def test_a_conversation_is_at_rest_between_messages() -> None:
     """Between messages nothing is begun; a message, an answer or output on its way is."""
     server = new_server()
-    data = request(1).to_bytes()
-    assert server.is_at_rest
-    for count in range(1, len(data)):
-        server.receive_data(data[count - 1 : count])
-        assert not server.is_at_rest
-    (message,) = server.receive_data(data[-1:])
-    assert not server.is_at_rest
-    server.answer(message.id, Message("part"), more=True)
-    assert not server.is_at_rest
-    server.data_to_send()
-    assert not server.is_at_rest
-    server.answer(message.id, Message("last"))
-    assert not server.is_at_rest
-    server.data_to_send()
-    assert server.is_at_rest
-    server.receive_data(Message(bytes(300_000)).to_bytes()[:-1])
-    assert not server.is_at_rest
-    server.receive_data(b"\0")
-    assert server.is_at_rest
+    rests: list[bool] = [server.is_at_rest]
+    data, long = request(1).to_bytes(), Message(bytes(300_000)).to_bytes()
+    for size in (len(data) - 1, 1):
+        server.receive_data(data[:size])
+        data = data[size:]
+        rests.append(server.is_at_rest)
+    for more in (True, False):
+        server.answer(1, Message("x"), more=more)
+        rests.append(server.is_at_rest)
+        server.data_to_send()
+        rests.append(server.is_at_rest)
+    assert rests == [True, False, False, False, False, False, True]
+    for piece, is_at_rest in ((long[:1], False), (long[1:-1], False), (long[-1:], True)):
+        server.receive_data(piece)
+        assert server.is_at_rest == is_at_rest
 
 
 @pytest.mark.parametrize(
