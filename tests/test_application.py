@@ -729,12 +729,3 @@ def test_application_names_what_needs_an_event_loop() -> None:
     nameless = app.on_startup(functools.partial(warm_up))
     hooks = [warm_up.__qualname__, repr(nameless), cool_down.__qualname__]
     assert app.async_names == [*hooks, "awaited", "awaited_parts", "Handlers.awaited"]
-
-
-def test_message_is_handed_over_as_it_is_or_made() -> None:
-    """Content comes with the keywords of Message; a Message comes alone."""
-    message = Message("as it is")
-    assert message_from(message, {}) is message
-    assert message_from("made", {"subject": "s"}) == Message("made", subject="s")
-    with pytest.raises(TypeError, match="subject, id: keywords go with content"):
-        message_from(message, {"subject": "s", "id": 1})

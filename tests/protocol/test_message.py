@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from telex import ContentError, Limits, Message, MessageFactory, MessageProcessor, TooLargeError
-from telex.protocol.message import message_of
+from telex.protocol.message import message_from, message_of
 from tests.wire import frame, parsed
 
 OTHER_BYTEORDER = "big" if sys.byteorder == "little" else "little"
@@ -676,3 +676,15 @@ def test_numbers_are_written_last_and_in_order(length: int, id: int | None, re: 
     numbers += "" if id is None else f',"id":{id}'
     numbers += "" if re is None else f',"re":{re}'
     assert header.endswith(f",{numbers}}}".encode())
+
+
+def test_message_is_handed_over_as_it_is_or_made() -> None:
+    """Content comes with the keywords of Message; a Message comes alone."""
+    message = Message("as it is")
+    assert message_from(message, {}) is message
+    assert message_from("made", {}) == Message("made")
+    assert message_from("made", {"subject": "s"}) == Message("made", subject="s")
+    assert message_from("made", {"subject": "s", "id": 1}) == Message("made", subject="s", id=1)
+    assert message_from("made", {"id": 1}) == Message("made", id=1)
+    with pytest.raises(TypeError, match="subject, id: keywords go with content"):
+        message_from(message, {"subject": "s", "id": 1})
