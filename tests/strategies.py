@@ -55,6 +55,14 @@ WRONG_VALUES = (
 NAMES = (*KNOWN_FIELDS, "content-\\u006cength", "\\u0069d", "\\ud800", "ID", "x", "")
 
 
+def numbers(*, least: int) -> st.SearchStrategy[int]:
+    """Make numbers of a header block, as likely as not where their digits become more."""
+    edges = [10**digits + off for digits in range(16) for off in (-1, 0, 1)] + [2**53 - 1]
+    return st.sampled_from([number for number in edges if number >= least]) | st.integers(
+        least, 2**53 - 1
+    )
+
+
 @st.composite
 def header_blocks(draw: st.DrawFn) -> bytes:
     """Make header blocks: most have the shape of the fast path, half of them a fault or two."""
@@ -82,6 +90,26 @@ def header_blocks(draw: st.DrawFn) -> bytes:
     text = comma.join(f'"{name}"{colon}{value}' for name, value in members)
     block = f"{opening}{text}{closing}".encode()
     return draw(mutated(block)) if draw(st.integers(0, 7)) == 0 else block
+
+
+@st.composite
+def rows_of_header_blocks(draw: st.DrawFn) -> list[bytes]:
+    """Make rows of a few header blocks, each repeated as it comes, of any sort or nearly equal."""
+    pools = st.lists(header_blocks(), min_size=1, max_size=3) | st.lists(
+        _alike, min_size=2, max_size=3
+    )
+    runs = st.tuples(st.sampled_from(draw(pools)), st.sampled_from([1, 1, 2, 3]))
+    row = draw(st.lists(runs, min_size=1, max_size=8))
+    return [block for block, times in row for _ in range(times)]
+
+
+_alike = st.tuples(
+    st.sampled_from(['{"x":1', '{"x":2', '{"xx":1']),
+    st.sampled_from([',"content-length":'] * 5 + [',"content-length": ']),
+    st.sampled_from(["5", "5", "5", "6", "55", "05"]),
+    st.sampled_from(["}", "}", "}", "}", ',"id":7}', ',"re":7}', ',"y":5}', "}}"]),
+).map(lambda parts: "".join(parts).encode())
+"""Header blocks that hardly differ, or not at all."""
 
 
 LAYOUTS = (

@@ -120,6 +120,125 @@ def test_long_subject_costs_no_more_than_the_patterns_are_deep() -> None:
     assert answer(app, "." * 30_000) == "default"
 
 
+def handler_of(app: Application, subject: str | None) -> str:
+    """Return the pattern of the handler that a message is given to, as a session looks it up."""
+    handler = app.found.get(subject) or app.find(subject)
+    assert handler is not None
+    assert (app.found.get(subject) or app.find(subject)) is handler
+    return handler.pattern or "default"
+
+
+def test_handler_that_was_found_is_known() -> None:
+    """The second message of a subject finds its handler by one look."""
+    app = application("a.*", None)
+    for subject in ("a.b", "a.c", "b", None):
+        handler = app.find(subject)
+        assert app.found[subject] is handler is not None
+
+
+def test_subject_without_a_handler_is_not_known() -> None:
+    """Nothing is remembered of what nobody takes, so that a handler may come for it."""
+    app = application("a.b")
+    assert app.find("a.c") is None
+    assert app.find(None) is None
+    assert app.found == {}
+
+
+def test_subjects_that_are_known_are_bounded() -> None:
+    """A peer that invents subjects without end fills no memory, and gets the right handlers."""
+    app = application("a.*", None)
+    most = 0
+    for number in range(3_000):
+        assert handler_of(app, f"a.{number}") == "a.*"
+        assert handler_of(app, f"b.{number}") == "default"
+        most = max(most, len(app.found))
+    assert most == 1_024
+
+
+def test_long_subject_is_not_known() -> None:
+    """What is remembered of a subject is bounded too."""
+    app = application(None)
+    longest, longer = "s" * 256, "s" * 257
+    assert handler_of(app, longest) == handler_of(app, longer) == "default"
+    assert list(app.found) == [longest]
+
+
+@pytest.mark.parametrize("pattern", ["a.b", "a.*", "*.b", "a.>", ">"])
+def test_handler_that_is_registered_later_takes_its_messages(pattern: str) -> None:
+    """What was found before is found anew when another handler might fit better."""
+    app = application(None)
+    assert handler_of(app, "a.b") == handler_of(app, None) == "default"
+    app.on(pattern)(lambda message: "later")
+    assert handler_of(app, "a.b") == pattern
+    assert handler_of(app, None) == "default"
+
+
+def test_handler_for_the_rest_may_be_registered_later() -> None:
+    """It takes what nobody took before, and nothing else."""
+    app = application("a")
+    assert (handler_of(app, "a"), app.find("b")) == ("a", None)
+    app.on()(lambda message: "later")
+    assert (handler_of(app, "a"), handler_of(app, "b")) == ("a", "default")
+
+
+def test_handlers_that_are_wrapped_later_are_wrapped_for_every_message() -> None:
+    """No message goes to the handler as it was, of whatever pattern, though it was found before."""
+    patterns = ("a", "a.*", "a.>", None)
+    app = application(*patterns)
+    subjects = ("a", "a.b", "a.b.c", "b")
+    plain = [app.find(subject) for subject in subjects]
+    app.wrap_handlers(lambda handler: Handler(handler.function, pattern=f"wrapped {handler.name}"))
+    for subject, before in zip(subjects, plain, strict=True):
+        assert handler_of(app, subject).startswith("wrapped ")
+        assert app.find(subject) is not before
+
+
+class Slow(str):
+    """A subject that somebody else registers a handler for while it is looked up."""
+
+    __slots__ = ("meanwhile",)
+    meanwhile: Callable[[], object]
+
+    def split(self, *arguments: Any) -> list[str]:
+        """Let the other one go first."""
+        self.meanwhile()
+        return super().split(*arguments)
+
+
+@pytest.mark.parametrize("pattern", ["a.b", "a.*"])
+def test_handler_that_is_registered_during_a_look_up_is_not_missed(pattern: str) -> None:
+    """A thread that looks while another one registers may find the old handler, but once only."""
+    app = application(None)
+    subject = Slow("a.b")
+    subject.meanwhile = lambda: app.on(pattern)(lambda message: "meanwhile")
+    app.find(subject)
+    assert handler_of(app, "a.b") == pattern
+
+
+def test_handlers_that_are_wrapped_during_a_look_up_are_wrapped() -> None:
+    """Nor is the handler as it was remembered by who found it before it was wrapped."""
+    app = application("a.>", None)
+    _as_it_was = app._wildcards.find
+
+    def wrap() -> None:
+        app.wrap_handlers(lambda handler: Handler(handler.function, pattern="wrapped"))
+
+    class Finding:
+        """Branches in which a handler is found just before all are wrapped."""
+
+        def find(self, tokens: list[str]) -> Handler | None:
+            """Find as ever, and have the others wrap."""
+            found = _as_it_was(tokens)
+            app._wildcards = branches
+            wrap()
+            return found
+
+    branches = app._wildcards
+    app._wildcards = Finding()  # type: ignore[assignment]
+    app.find("a.b")
+    assert handler_of(app, "a.b") == "wrapped"
+
+
 @pytest.mark.parametrize(
     ("pattern", "subject", "named"),
     [
@@ -610,12 +729,3 @@ def test_application_names_what_needs_an_event_loop() -> None:
     nameless = app.on_startup(functools.partial(warm_up))
     hooks = [warm_up.__qualname__, repr(nameless), cool_down.__qualname__]
     assert app.async_names == [*hooks, "awaited", "awaited_parts", "Handlers.awaited"]
-
-
-def test_message_is_handed_over_as_it_is_or_made() -> None:
-    """Content comes with the keywords of Message; a Message comes alone."""
-    message = Message("as it is")
-    assert message_from(message, {}) is message
-    assert message_from("made", {"subject": "s"}) == Message("made", subject="s")
-    with pytest.raises(TypeError, match="subject, id: keywords go with content"):
-        message_from(message, {"subject": "s", "id": 1})

@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from telex import IncompleteMessageError, Limits, Message, MessageProcessor, ProtocolError, State
+from telex.protocol.header import HeaderFields
+from telex.protocol.header_reader import HeaderReader
+from telex.protocol.message import ReceivedMessage
 from tests.reference import Failure, Outcome, Parsed
 
 CUT_EVERYWHERE = 300
@@ -48,6 +51,19 @@ def frame(header_block: str | bytes, content: bytes = b"") -> bytes:
     """Return a message of exactly this header block, right or wrong, and this content."""
     block = header_block.encode() if isinstance(header_block, str) else header_block
     return struct.pack(">H", len(block)) + block + content
+
+
+def header_block_of(message: Message) -> str:
+    """Return the header block that a message is sent with."""
+    data = message.to_bytes()
+    (size,) = struct.unpack_from(">H", data)
+    return data[2 : 2 + size].decode("utf-8")
+
+
+def receive(data: bytes) -> Message:
+    """Return the one message of a stream."""
+    (message,) = MessageProcessor().receive_messages(data)
+    return message
 
 
 def check(data: bytes, expected: Outcome, limits: Limits | None = None) -> None:
@@ -103,6 +119,27 @@ def parsed(message: Message) -> Parsed:
     }
     fields.update((name, value) for name, value in optional.items() if value is not None)
     return Parsed(fields | message.headers, message.body)
+
+
+def reading_of(read: Callable[[], tuple[HeaderFields, int, int, int]]) -> tuple[str, ...]:
+    """Return what comes of reading a header block, in a form that can be compared."""
+    try:
+        fields, length, id, re = read()
+    except ProtocolError as error:
+        return type(error).__name__, str(error)
+    message = ReceivedMessage(fields, b"", id, re)
+    return json.dumps(parsed(message).fields), str(length)
+
+
+def readings_in_a_row(blocks: Iterable[bytes]) -> list[tuple[str, ...]]:
+    """Return what one reader says of each of these blocks, which come in a row, one by one."""
+    reader = HeaderReader()
+    return [
+        reading_of(
+            functools.partial(reader.read, GOOD + block + GOOD, len(GOOD), len(GOOD + block))
+        )
+        for block in blocks
+    ]
 
 
 def exact(messages: Iterable[Parsed]) -> list[tuple[str, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,54 @@ def test_bytes_of_a_message_that_is_coming_in_are_counted() -> None:
     assert server.processor.bytes_needed == 2
 
 
+def test_a_conversation_is_at_rest_between_messages() -> None:
+    """Between messages nothing is begun; a message, an answer or output on its way is."""
+    server = new_server()
+    rests: list[bool] = [server.is_at_rest]
+    data, long = request(1).to_bytes(), Message(bytes(300_000)).to_bytes()
+    for size in (len(data) - 1, 1):
+        server.receive_data(data[:size])
+        data = data[size:]
+        rests.append(server.is_at_rest)
+    for more in (True, False):
+        server.answer(1, Message("x"), more=more)
+        rests.append(server.is_at_rest)
+        server.data_to_send()
+        rests.append(server.is_at_rest)
+    assert rests == [True, False, False, False, False, False, True]
+    for piece, is_at_rest in ((long[:1], False), (long[1:-1], False), (long[-1:], True)):
+        server.receive_data(piece)
+        assert server.is_at_rest == is_at_rest
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda server: server.close("closed", "enough"),
+        lambda server: server.lose("it is gone"),
+        lambda server: server.fail(ProtocolError("broken")),
+        lambda server: server.receive_eof(),
+        lambda server: tell(server, Message({}, kind="close")),
+    ],
+)
+def test_a_conversation_that_ends_is_not_at_rest(end: Callable[[Conversation], object]) -> None:
+    """There is more to decide then, though nothing is to be sent."""
+    server = new_server()
+    end(server)
+    server.data_to_send()
+    assert not server.is_at_rest
+
+
+def test_a_conversation_that_waits_for_a_token_is_not_at_rest() -> None:
+    """It is when the token has come."""
+    server = new_server(tokens=TOKENS)
+    assert not server.is_at_rest
+    tell(server, Message({"version": 1, "token": TOKEN}, kind="hello"))
+    assert not server.is_at_rest
+    server.data_to_send()
+    assert server.is_at_rest
+
+
 def test_a_message_over_the_limits_is_not_sent() -> None:
     """Without a greeting the peer is thought to take what this side takes."""
     client = new_client(limits=Limits(max_content_size=10, max_header_size=300))
@@ -227,6 +276,92 @@ def test_an_answer_that_cannot_be_sent_leaves_the_request_to_be_refused() -> Non
     assert server.unanswered == 1
     server.refuse(message.id, "handler-failed", "the handler failed")
     assert [said.kind for said in sent_by(server)] == ["error"]
+
+
+class Odd(dict[str, object]):
+    """Content that cannot be written, and fails in a way of its own when it is asked why."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__(odd=object())
+        self.error = error
+
+    def items(self) -> Any:
+        """Fail."""
+        raise self.error("odd")
+
+
+@pytest.mark.parametrize("more", [False, True])
+@pytest.mark.parametrize("raised", [ContentError, ArithmeticError, KeyboardInterrupt])
+def test_whatever_an_answer_raises_when_it_is_written_the_request_waits(
+    raised: type[BaseException], more: bool
+) -> None:
+    """The types of users run code when they are written, and that may raise anything."""
+    server = new_server()
+    (message,) = tell(server, request(1))
+    with pytest.raises(raised):
+        server.answer(message.id, Message(Odd(raised)), more=more)
+    assert (server.unanswered, server.bytes_to_send) == (1, 0)
+    server.answer(message.id, Message("another"))
+    assert [said.content for said in sent_by(server)] == ["another"]
+    assert server.unanswered == 0
+
+
+def test_a_part_of_an_answer_leaves_the_request_to_be_answered() -> None:
+    """Each part is said, and the last one is the end of it, though it be a refusal."""
+    server = new_server()
+    (message,) = tell(server, request(1))
+    for _ in range(2):
+        server.answer(message.id, Message("part"), more=True)
+        assert server.unanswered == 1
+    server.answer(message.id, Message("last"))
+    server.answer(message.id, Message("late"), more=True)
+    server.answer(message.id, Message("late"))
+    server.refuse(message.id, "late", "too late")
+    assert server.unanswered == 0
+    assert [said.content for said in sent_by(server)] == ["part", "part", "last"]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda server: server.close("closed", "enough"),
+        lambda server: server.lose("it is gone"),
+        lambda server: server.fail(ProtocolError("broken")),
+    ],
+)
+def test_an_answer_that_nobody_is_told_leaves_its_request_unanswered(
+    end: Callable[[Conversation], object],
+) -> None:
+    """Whoever sees the end counts what was lost by it."""
+    server = new_server()
+    asked = tell(server, request(1), request(2))
+    end(server)
+    server.data_to_send()
+    server.answer(asked[0].id, Message("too late"))
+    server.refuse(asked[1].id, "late", "too late")
+    assert (server.unanswered, server.bytes_to_send) == (2, 0)
+
+
+def test_a_number_may_be_used_again_once_it_is_answered() -> None:
+    """It is taken while its request waits, whichever way that is answered."""
+    server = new_server()
+    for _ in range(2):
+        (message,) = tell(server, request(5))
+        server.answer(message.id, Message("x"))
+        (message,) = tell(server, request(5))
+        server.refuse(message.id, "no", "no")
+    assert len(sent_by(server)) == 4
+    assert (server.error, server.unanswered) == (None, 0)
+
+
+def test_the_first_of_two_requests_under_one_number_is_still_answered() -> None:
+    """The mistake is told behind the answer to what came before it."""
+    server = new_server()
+    (message,) = tell(server, request(5), request(5))
+    assert server.unanswered == 1
+    server.answer(message.id, Message("first"))
+    assert [(said.kind, said.re) for said in sent_by(server)] == [("reply", 5), ("error", None)]
+    assert "not answered yet" in failure_of(server)
 
 
 def test_a_refusal_is_an_error_with_code_title_and_detail() -> None:

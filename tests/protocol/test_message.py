@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import pickle
 import sys
 import typing
@@ -13,7 +15,7 @@ import msgspec
 import pytest
 
 from telex import ContentError, Limits, Message, MessageFactory, MessageProcessor, TooLargeError
-from telex.protocol.message import message_of
+from telex.protocol.message import message_from, message_of
 from tests.wire import frame, parsed
 
 OTHER_BYTEORDER = "big" if sys.byteorder == "little" else "little"
@@ -419,6 +421,45 @@ def test_messages_can_be_copied_and_pickled(message: Message) -> None:
         assert "twin" not in message.headers
 
 
+def test_a_message_lets_go_of_what_it_held_and_of_nothing_else() -> None:
+    """Whatever was done with it, it is gone when nobody has it, and nothing that others have is."""
+    content, other, body = {"celsius": [21.5]}, {"celsius": [18]}, b"body" * 100
+    data = Message({"a": [1]}, headers={"x": {}}).to_bytes()
+
+    def references() -> list[int]:
+        gc.collect()
+        return [sys.getrefcount(held) for held in (content, other, body, data)]
+
+    def use() -> None:
+        for message in (
+            Message(content, headers={"x": content}),
+            Message(body),
+            MessageProcessor().receive_messages(data)[0],
+        ):
+            twin = copy.copy(message)
+            assert twin.content == message.content
+            assert pickle.loads(pickle.dumps(twin)).body == copy.deepcopy(message).body
+            twin.headers["other"] = other
+            twin.content = content
+            twin.content = other
+            assert twin.to_bytes() != message.to_bytes()
+            with contextlib.suppress(ContentError):
+                twin.decode(int)
+            twin.content = {"odd": [content, object()]}
+            with contextlib.suppress(ContentError):
+                twin.to_bytes()
+            with contextlib.suppress(ContentError):
+                Message(content, content_type="image/png", headers={"x": other})
+            with contextlib.suppress(TypeError):
+                Message(body, headers={"x": content}, id="x")  # type: ignore[arg-type]
+
+    use()
+    before = references()
+    for _ in range(100):
+        use()
+    assert references() == before
+
+
 def test_str_says_what_the_message_is() -> None:
     """One line shows the type, the size, all headers and the content."""
     message = Message(
@@ -635,3 +676,15 @@ def test_numbers_are_written_last_and_in_order(length: int, id: int | None, re: 
     numbers += "" if id is None else f',"id":{id}'
     numbers += "" if re is None else f',"re":{re}'
     assert header.endswith(f",{numbers}}}".encode())
+
+
+def test_message_is_handed_over_as_it_is_or_made() -> None:
+    """Content comes with the keywords of Message; a Message comes alone."""
+    message = Message("as it is")
+    assert message_from(message, {}) is message
+    assert message_from("made", {}) == Message("made")
+    assert message_from("made", {"subject": "s"}) == Message("made", subject="s")
+    assert message_from("made", {"subject": "s", "id": 1}) == Message("made", subject="s", id=1)
+    assert message_from("made", {"id": 1}) == Message("made", id=1)
+    with pytest.raises(TypeError, match="subject, id: keywords go with content"):
+        message_from(message, {"subject": "s", "id": 1})

@@ -16,17 +16,40 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import telex
-from telex import ContentError, Limits, Message, MessageProcessor, ProtocolError, TelexError
+from telex import (
+    ContentError,
+    Limits,
+    Message,
+    MessageProcessor,
+    ProtocolError,
+    TelexError,
+    TooLargeError,
+)
 from telex.protocol import header_reader
-from telex.protocol.header import HeaderFields, read_any
-from telex.protocol.header_reader import HeaderReader, number_by_loop, number_by_search
+from telex.protocol.header import read_any
+from telex.protocol.header_reader import number_by_loop, number_by_search
 from telex.protocol.message import ReceivedMessage
 from telex.testing.strategies import cuttings, json_values, messages
 from tests import reference
 from tests.pure import Build, build_in_use, pure_build
 from tests.reference import Parsed
-from tests.strategies import header_blocks, mutated, streams
-from tests.wire import GOOD, exact, outcome_in_batches, outcome_one_by_one, parsed, what_and_where
+from tests.strategies import (
+    header_blocks,
+    mutated,
+    numbers,
+    rows_of_header_blocks,
+    streams,
+)
+from tests.wire import (
+    GOOD,
+    exact,
+    outcome_in_batches,
+    outcome_one_by_one,
+    parsed,
+    reading_of,
+    readings_in_a_row,
+    what_and_where,
+)
 
 LIMITS = Limits(max_header_size=2_000, max_content_size=300)
 
@@ -81,20 +104,13 @@ def test_what_is_written_is_understood_by_the_reference(sent: Message) -> None:
 
 
 @settings(max_examples=500)
-@given(st.lists(header_blocks(), min_size=1, max_size=3))
+@given(rows_of_header_blocks())
 def test_the_fast_path_and_the_general_parser_agree(blocks: list[bytes]) -> None:
     """Whatever the fast path remembers, each block is read as the general parser reads it alone."""
-    reader = HeaderReader()
-    for block in [*blocks, *blocks]:
-        general = _reading_of(functools.partial(read_any, block))
-        for loops_are_fast in (True, False):  # compiled code does not see this, and has one way
-            with patch.object(header_reader, "LOOPS_ARE_FAST", loops_are_fast):
-                fast = _reading_of(
-                    functools.partial(
-                        reader.read, GOOD + block + GOOD, len(GOOD), len(GOOD + block)
-                    )
-                )
-            assert fast == general
+    alone = [reading_of(functools.partial(read_any, block)) for block in blocks]
+    for loops_are_fast in (True, False):  # compiled code does not see this, and has one way
+        with patch.object(header_reader, "LOOPS_ARE_FAST", loops_are_fast):
+            assert readings_in_a_row(blocks) == alone
 
 
 @settings(max_examples=500)
@@ -128,6 +144,21 @@ def test_the_general_parser_and_the_reference_agree(block: bytes) -> None:
         arrived = ReceivedMessage(said, bytes(length % 100), id, re)
         assert exact([parsed(arrived)]) == exact([Parsed(fields, bytes(length % 100))])
         assert read_length == length
+
+
+@given(messages(plain=False), numbers(least=0), numbers(least=0), numbers(least=0))
+def test_whatever_cannot_be_written_is_known_before(
+    message: Message, length: int, id: int, re: int
+) -> None:
+    """At every limit around its size, a header is refused alike by the check and by the writer."""
+    pieces: list[bytes] = []
+    size = message.add_header_as(pieces, length, "reply", id, re, True, 65_535) - 2
+    assert len(b"".join(pieces)) == size + 2
+    for most in range(max(2, size - 70), size + 70):
+        check = functools.partial(message.check_header_as, length, "reply", id, re, True, most)
+        write = functools.partial(message.add_header_as, [], length, "reply", id, re, True, most)
+        refusal = None if most >= size else ("header block", size, most)
+        assert _refusal_by(check) == _refusal_by(write) == refusal
 
 
 @settings(max_examples=300)
@@ -215,14 +246,13 @@ def test_the_pure_build_is_pure() -> None:
     assert not inspect.isfunction(build_in_use().processor.receive_bytes)
 
 
-def _reading_of(read: Callable[[], tuple[HeaderFields, int, int, int]]) -> tuple[str, ...]:
-    """Return what comes of reading a header block, in a form that can be compared."""
+def _refusal_by(call: Callable[[], object]) -> tuple[str, int, int] | None:
+    """Return what a call finds too large, with both sizes; None where it finds nothing."""
     try:
-        fields, length, id, re = read()
-    except ProtocolError as error:
-        return type(error).__name__, str(error)
-    message = ReceivedMessage(fields, b"", id, re)
-    return json.dumps(parsed(message).fields), str(length)
+        call()
+    except TooLargeError as error:
+        return error.part, error.size, error.max_size
+    return None
 
 
 def _record_of(build: Build, cut: list[bytes]) -> list[object]:

@@ -281,7 +281,7 @@ class Message(Generic[Content]):
         more: bool,
         most: i64,
     ) -> i64:
-        """Add what comes before a body of ``length`` bytes, as ``header.add_header`` does.
+        """Add what comes before a body of ``length`` bytes, as ``header_writer.add_header`` does.
 
         Kind and numbers are given by a conversation, and not the message's own.
         """

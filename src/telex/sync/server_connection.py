@@ -466,7 +466,11 @@ class ServerConnection(Session):
             return True
         if self._is_leaving or self._is_paused or self.is_holding_much:
             return False
-        return self._stalled is None and not self.conversation.is_saturated
+        if self._stalled is not None:
+            return False
+        # What was broken off because nobody receives it stays unanswered: no room comes of waiting.
+        is_given_up = self._output_is_lost and self.is_idle
+        return is_given_up or not self.conversation.is_saturated
 
     def _conclude(self) -> bool:
         """Take the ending as far as it goes now: goodbye, the end of the output, the end.
