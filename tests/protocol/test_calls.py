@@ -59,3 +59,25 @@ def test_a_reply_is_an_answer_that_came_whole() -> None:
     assert in_parts.reply is None
     failed.end(TelexError("it went wrong"))
     assert failed.reply is None
+
+
+def test_what_has_come_of_an_answer_is_taken_once() -> None:
+    """Parts are given out as they come, and so is an answer that came whole."""
+    calls = Calls(most_abandoned=2)
+    in_parts, whole = (calls.begin(None, is_ping=False) for _ in range(2))
+    first, second, last, answer = (
+        reply(1, "a", more=True),
+        reply(1, "b", more=True),
+        reply(1),
+        reply(2),
+    )
+    calls.take_reply(first)
+    calls.take_reply(second)
+    assert in_parts.take_parts() == [first, second]
+    assert in_parts.take_parts() == []
+    calls.take_reply(last)
+    assert (in_parts.take_parts(), in_parts.is_done) == ([], True)
+    calls.take_reply(answer)
+    assert whole.take_parts() == [answer]
+    assert whole.take_parts() == []
+    assert whole.reply is answer

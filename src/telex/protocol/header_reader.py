@@ -41,7 +41,7 @@ _E: Final = 101  # e
 
 
 class HeaderReader:
-    """Reads the header blocks of one stream; remembers what came last.
+    """Reads the header blocks of one stream; remembers what came last, unless that was long.
 
     That is the front part of a block, and all of it where the length was that of the block before
     and no other number stood in it, as in a row of messages of one size.
@@ -89,6 +89,8 @@ class HeaderReader:
             else:
                 break
             last = first - _SHORT_MEMBER
+        if first - start > LONGEST_KNOWN:  # what every stream remembers has to be small
+            return read_any(data[start:end])
         front = data[start:first]
         if fields is None or front != self._last_front:
             fields = _known_fronts.get(front)
@@ -166,8 +168,7 @@ def _learn(front: bytes) -> HeaderFields | None:
         fields = fields_from(members, len(front))
     except ProtocolError:
         return None
-    if len(front) <= LONGEST_KNOWN:
-        if len(_known_fronts) >= MOST_KNOWN:
-            _known_fronts.clear()
-        _known_fronts[front] = fields
+    if len(_known_fronts) >= MOST_KNOWN:
+        _known_fronts.clear()
+    _known_fronts[front] = fields
     return fields
