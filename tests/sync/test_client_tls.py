@@ -221,11 +221,11 @@ def test_sending_returns_when_the_last_encrypted_byte_has_gone(
     """What TLS adds to the messages is waited for as well."""
     with encrypted_pair(authority, server_side) as (connection, _):
         link = connection._link
-        monkeypatch.setattr(link, "_socket", SlowSocket(link._socket))
+        monkeypatch.setattr(link._channel, "socket", SlowSocket(link._channel.socket))
         connection.send_many([bytes(50_000)])
-        assert link._output.size == 0
+        assert link._channel.output.size == 0
         connection.send(bytes(50_000))
-        assert link._output.size == 0
+        assert link._channel.output.size == 0
 
 
 def test_end_is_said_and_what_comes_before_it_is_heard(
