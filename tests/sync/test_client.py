@@ -30,14 +30,12 @@ from telex import (
     WaitTimeoutError,
 )
 from telex.protocol.batch import BATCH_SIZE
-from telex.protocol.problems import problem_message
 from telex.resolver import Endpoint
 from telex.sync import Connection, connect, dialing, link, reception
 from telex.sync.output import Output
 from tests.sync.stage import (
     PATIENCE,
     ROOMY,
-    has_been_reset,
     pause_until,
     receive_all,
     receive_exactly,
@@ -512,22 +510,6 @@ def test_end_in_the_middle_of_a_message(size: int) -> None:
             assert caught.value.__cause__.received == size
 
 
-def test_reset_in_the_middle_of_a_message() -> None:
-    """A peer that vanishes is an error that says what was cut."""
-    with pair() as (connection, peer):
-        peer.sendall(SMALL[:10])
-        with pytest.raises(WaitTimeoutError):
-            connection.receive(0.05)
-        reset(peer)
-        with pytest.raises(ConnectionClosedError) as caught:
-            connection.receive(PATIENCE)
-        assert str(caught.value).startswith(
-            "connection closed by the peer: it reset the connection, message at byte 0: "
-            "the stream ended after 10 bytes"
-        )
-        assert isinstance(caught.value.__cause__, ConnectionResetError)
-
-
 def test_bad_bytes_come_after_the_good_messages() -> None:
     """What was complete before is received first, then the error, and the same one again."""
     with pair() as (connection, peer):
@@ -569,24 +551,6 @@ def send_and_close(connection: Connection, content: object) -> None:
         connection.send(content)
 
 
-def test_broken_send_looks_for_the_reason_that_was_told() -> None:
-    """An error that came just before a reset is what the sender is told."""
-    with pair() as (connection, peer):
-        told = problem_message("bad-message", "the header block is bad", 1_000)
-        told.kind = "error"
-        peer.sendall(SMALL + told.to_bytes())
-        reset(peer)
-        connection._link._channel.output.extend([b"x", bytes(100)])
-        wait_until(lambda: has_been_reset(connection._link._channel.socket), "the reset arrives")
-        with pytest.raises(ConnectionClosedError) as caught:
-            connection._link.flush()
-        assert str(caught.value) == (
-            "connection closed by the peer: the header block is bad; 101 bytes were not sent"
-        )
-        assert caught.value.code == "bad-message"
-        assert connection.receive().content == "small"
-
-
 def test_broken_send_without_a_reason() -> None:
     """Where nobody told anything, the system's reason and what was unsent is all there is."""
     with pair() as (connection, peer):
@@ -603,18 +567,6 @@ def test_broken_send_without_a_reason() -> None:
         thread.join(PATIENCE)
         assert "it reset the connection" in str(caught.value)
         assert caught.value.unsent > 0
-
-
-def test_reset_that_only_sending_notices_is_told_as_such() -> None:
-    """The system tells of it once, to whoever comes first, and then of a mere end."""
-    with pair() as (connection, peer):
-        reset(peer)
-        wait_until(lambda: has_been_reset(connection._link._channel.socket), "the reset arrives")
-        with pytest.raises(ConnectionClosedError) as caught:
-            connection.request("x", timeout=PATIENCE)
-        assert "it reset the connection" in str(caught.value)
-        assert caught.value.unsent > 0
-        assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
 # Closing

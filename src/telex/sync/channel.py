@@ -204,7 +204,7 @@ class Channel:
         self._note_ending(cause)
 
     def _note_ending(self, cause: BaseException | None = None) -> None:
-        """If the conversation ends, tell the user, whose last word is the end of the output."""
+        """Where the conversation ends, tell the user; what that still says is the last to go."""
         phase = self._conversation.phase
         if phase is not Phase.OPEN and phase is not Phase.GREETING:
             self._user.ended(self.output.size, cause)

@@ -12,15 +12,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from queue import Empty, SimpleQueue
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from telex.errors import ConnectionClosedError
 from telex.protocol.conversation import Conversation, Greeting, Phase
 from telex.sync.channel import Channel
-from telex.sync.deadlines import seconds_until
 from telex.sync.ending import Ending
+from telex.sync.follower import Follower
 from telex.sync.reception import Reception
 from telex.sync.wakeup import Wakeup
 from telex.sync.watch import RECEIVE, SEND, Watch
@@ -48,23 +47,6 @@ _SHORT_PATIENCE: Final = 1.0
 _NOBODY: Final = 0
 
 _OUR_GOODBYE: Final = ("closed", "close() was called")
-
-
-class _Follower:
-    """A thread that waits for the leader: for what, and how it is woken."""
-
-    __slots__ = ("is_ready", "tokens")
-
-    def __init__(self, is_ready: Callable[[], object]) -> None:
-        self.is_ready: Final = is_ready
-        self.tokens: Final[SimpleQueue[None]] = SimpleQueue()
-
-    def wait(self, deadline: float | None) -> None:
-        """Wait for a token, until ``deadline`` at most."""
-        try:
-            self.tokens.get(timeout=seconds_until(deadline))
-        except Empty:
-            return
 
 
 class Link:
@@ -100,7 +82,7 @@ class Link:
         self._watch: Final = Watch(sock, self._wakeup)
         self._leader = _NOBODY
         self._leader_is_ready: Callable[[], object] = bool
-        self._followers: Final[deque[_Follower]] = deque()
+        self._followers: Final[deque[Follower]] = deque()
         self._is_kept_alive: Final = greeting.keepalive
         self._is_starved = False
         self._looked_at = time.monotonic()
@@ -190,7 +172,7 @@ class Link:
         me = get_ident()
         channel, watch = self._channel, self._watch
         previous = _NOBODY
-        follower: _Follower | None = None
+        follower: Follower | None = None
         leads = has_waited = False
         ready = 0
         try:
@@ -204,7 +186,7 @@ class Link:
                         return False
                     if not leads and follower is None and self._leader:
                         # Who leaves hands over without the lock: be seen first, then look again.
-                        follower = _Follower(is_ready)
+                        follower = Follower(is_ready)
                         self._followers.append(follower)
                     if not leads and (not self._leader or self._leader == me):
                         previous = self._leader
