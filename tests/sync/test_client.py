@@ -30,14 +30,12 @@ from telex import (
     WaitTimeoutError,
 )
 from telex.protocol.batch import BATCH_SIZE
-from telex.protocol.problems import problem_message
 from telex.resolver import Endpoint
-from telex.sync import Connection, connect, dialing, link
+from telex.sync import Connection, connect, dialing, link, reception
 from telex.sync.output import Output
 from tests.sync.stage import (
     PATIENCE,
     ROOMY,
-    has_been_reset,
     pause_until,
     receive_all,
     receive_exactly,
@@ -86,7 +84,7 @@ def interrupted(when: Callable[[], object]) -> Iterator[None]:
 
 def waits_to_send(connection: Connection) -> Callable[[], bool]:
     """Return the condition that a connection waits for the network to take more."""
-    return stands_still(connection, lambda: bool(connection._link._output.size))
+    return stands_still(connection, lambda: bool(connection._link._channel.output.size))
 
 
 def waits_for_the_rest(connection: Connection) -> Callable[[], bool]:
@@ -102,7 +100,7 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
 
     def check() -> bool:
         nonlocal position, since
-        now = connection._link._output.size, connection._conversation.processor.bytes_needed
+        now = connection._link._channel.output.size, connection._conversation.processor.bytes_needed
         if now != position or connection._link._is_busy or not has_begun():
             position, since = now, time.monotonic()
         return time.monotonic() - since > 0.05
@@ -112,7 +110,7 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
 
 def has_come(connection: Connection) -> bool:
     """Say whether something has come that nobody has taken."""
-    return bool(select.select([connection._link._socket], [], [], 0)[0])
+    return bool(select.select([connection._link._channel.socket], [], [], 0)[0])
 
 
 def fill(peer: socket.socket) -> int:
@@ -176,7 +174,7 @@ def test_many_messages_take_few_system_calls(monkeypatch: pytest.MonkeyPatch) ->
             patch.setattr(Output, "send_to", count)
             connection.send_many(str(number) for number in range(count_of_messages))
         assert sends < 4 * size / BATCH_SIZE
-        connection._link._socket.shutdown(socket.SHUT_WR)
+        connection._link._channel.socket.shutdown(socket.SHUT_WR)
         reader.join(PATIENCE)
     assert [message.content for message in received] == list(map(str, range(count_of_messages)))
 
@@ -330,7 +328,7 @@ def test_full_inbox_stops_receiving_and_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When neither side reads, memory is bounded and the log says why nothing moves, once."""
-    monkeypatch.setattr(link, "INBOX_SIZE", 1_000_000)
+    monkeypatch.setattr(reception, "INBOX_SIZE", 1_000_000)
     monkeypatch.setattr(link, "STALL_SECONDS", 0.02)
     body = bytes(20_000_000)
     with pair() as (connection, peer):
@@ -346,7 +344,7 @@ def test_full_inbox_stops_receiving_and_is_told(
         thread.start()
         connection.send(body)
         thread.join(PATIENCE)
-        assert connection._link.inbox.size() < 1_600_000
+        assert connection._link.reception.inbox.size() < 1_600_000
         for _ in range(sent // len(SMALL)):
             assert connection.receive(PATIENCE).content == "small"
     assert caplog.text.count(STALL) == 1
@@ -445,7 +443,7 @@ def test_ctrl_c_between_socket_and_message_is_noticed(monkeypatch: pytest.Monkey
     with pair() as (connection, peer):
         peer.sendall(SMALL)
         with monkeypatch.context() as patch:
-            patch.setattr(connection._link, "_take", interrupt)
+            patch.setattr(connection._link._channel, "_take", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 connection.receive(PATIENCE)
         for use in (connection.receive, lambda: connection.send("x"), connection.close):
@@ -512,22 +510,6 @@ def test_end_in_the_middle_of_a_message(size: int) -> None:
             assert caught.value.__cause__.received == size
 
 
-def test_reset_in_the_middle_of_a_message() -> None:
-    """A peer that vanishes is an error that says what was cut."""
-    with pair() as (connection, peer):
-        peer.sendall(SMALL[:10])
-        with pytest.raises(WaitTimeoutError):
-            connection.receive(0.05)
-        reset(peer)
-        with pytest.raises(ConnectionClosedError) as caught:
-            connection.receive(PATIENCE)
-        assert str(caught.value).startswith(
-            "connection closed by the peer: it reset the connection, message at byte 0: "
-            "the stream ended after 10 bytes"
-        )
-        assert isinstance(caught.value.__cause__, ConnectionResetError)
-
-
 def test_bad_bytes_come_after_the_good_messages() -> None:
     """What was complete before is received first, then the error, and the same one again."""
     with pair() as (connection, peer):
@@ -569,24 +551,6 @@ def send_and_close(connection: Connection, content: object) -> None:
         connection.send(content)
 
 
-def test_broken_send_looks_for_the_reason_that_was_told() -> None:
-    """An error that came just before a reset is what the sender is told."""
-    with pair() as (connection, peer):
-        told = problem_message("bad-message", "the header block is bad", 1_000)
-        told.kind = "error"
-        peer.sendall(SMALL + told.to_bytes())
-        reset(peer)
-        connection._link._output.extend([b"x", bytes(100)])
-        wait_until(lambda: has_been_reset(connection._link._socket), "the reset arrives")
-        with pytest.raises(ConnectionClosedError) as caught:
-            connection._link.flush()
-        assert str(caught.value) == (
-            "connection closed by the peer: the header block is bad; 101 bytes were not sent"
-        )
-        assert caught.value.code == "bad-message"
-        assert connection.receive().content == "small"
-
-
 def test_broken_send_without_a_reason() -> None:
     """Where nobody told anything, the system's reason and what was unsent is all there is."""
     with pair() as (connection, peer):
@@ -603,18 +567,6 @@ def test_broken_send_without_a_reason() -> None:
         thread.join(PATIENCE)
         assert "it reset the connection" in str(caught.value)
         assert caught.value.unsent > 0
-
-
-def test_reset_that_only_sending_notices_is_told_as_such() -> None:
-    """The system tells of it once, to whoever comes first, and then of a mere end."""
-    with pair() as (connection, peer):
-        reset(peer)
-        wait_until(lambda: has_been_reset(connection._link._socket), "the reset arrives")
-        with pytest.raises(ConnectionClosedError) as caught:
-            connection.request("x", timeout=PATIENCE)
-        assert "it reset the connection" in str(caught.value)
-        assert caught.value.unsent > 0
-        assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
 # Closing
@@ -772,7 +724,7 @@ def test_ctrl_c_in_the_block_does_not_wait() -> None:
         with interrupted(waits_to_send(connection)), connection:
             connection.send(bytes(50_000_000))
         assert time.monotonic() - start < 9  # close() would wait 10 s
-        assert connection._link._socket.fileno() == -1
+        assert connection._link._channel.socket.fileno() == -1
 
 
 # Connecting

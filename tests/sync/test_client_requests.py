@@ -18,7 +18,7 @@ from telex import (
     WaitTimeoutError,
 )
 from telex.protocol.conversation import Call
-from telex.sync import Connection, link, pipeline
+from telex.sync import Connection, link, pipeline, reception
 from telex.sync.answers import answer_to
 from telex.sync.deadlines import moment_in
 from telex.sync.link import Link
@@ -174,7 +174,7 @@ def test_parts_that_nobody_takes_stop_the_reading(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While parts wait, others wait for their answers too, memory is bounded, and it is told."""
-    monkeypatch.setattr(link, "INBOX_SIZE", 1_000_000)
+    monkeypatch.setattr(reception, "INBOX_SIZE", 1_000_000)
     monkeypatch.setattr(link, "STALL_SECONDS", 0.02)
 
     def answer(answerer: Answerer, messages: list[Message]) -> None:
@@ -198,10 +198,10 @@ def test_parts_that_nobody_takes_stop_the_reading(
             return "nothing is read until messages are received" in caplog.text
 
         wait_until(is_told, "it is told")
-        assert connection._link._unread_parts < 1_200_000
+        assert connection._link.reception.unread_parts < 1_200_000
         assert len(list(parts)) == 299
         assert connection.request("x", timeout=PATIENCE).content == "answer"
-        assert connection._link._unread_parts == 0
+        assert connection._link.reception.unread_parts == 0
 
 
 def test_parts_are_asked_for_when_the_first_is_wanted() -> None:
@@ -225,7 +225,7 @@ def test_forgotten_parts_are_dropped() -> None:
 
     with answering(answer) as (connection, _):
         assert next(connection.request_parts("x", timeout=PATIENCE)).content == 0
-        assert connection._link._unread_parts == 0
+        assert connection._link.reception.unread_parts == 0
         assert next(connection.request_parts("x", timeout=PATIENCE)).content == 0
         assert connection._conversation.outstanding == 0
 

@@ -25,7 +25,7 @@ from telex import (
 )
 from telex.inbox import Inbox
 from telex.protocol.problems import problem_message, read_problem
-from telex.sync import Connection, connect, link
+from telex.sync import Connection, connect, ending, reception
 from telex.sync.link import Link
 from tests.sync.answering import Answerer, answering, echo, never
 from tests.sync.stage import PATIENCE, ROOMY, receive_exactly, running, wait_until
@@ -257,7 +257,7 @@ def test_room_that_is_made_while_it_is_looked_for_is_seen(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who takes the message that leaves no room, just then, has the reading go on."""
-    monkeypatch.setattr(link, "INBOX_SIZE", 1_000)
+    monkeypatch.setattr(reception, "INBOX_SIZE", 1_000)
     size = Inbox.size
     takers: list[Worker] = []
 
@@ -291,14 +291,14 @@ def test_closing_while_others_take_messages_drops_the_rest(monkeypatch: pytest.M
     with never_answering() as (connection, peer):
         peer.sendall(problem.to_bytes() * 3)
         wait_until_here(connection, 3)
-        monkeypatch.setattr(link, "read_problem", read_while_one_is_taken)
+        monkeypatch.setattr(ending, "read_problem", read_while_one_is_taken)
         with pytest.raises(ConnectionClosedError, match="out-of-stock: no more of these"):
             connection.close(timeout=0.1)
 
 
 def wait_until_here(connection: Connection, count: int) -> None:
     """Wait until so many messages have come and not been taken."""
-    messages = connection._link.inbox.messages
+    messages = connection._link.reception.inbox.messages
     assert connection._link.wait(lambda: len(messages) == count, time.monotonic() + PATIENCE)
 
 
@@ -312,7 +312,7 @@ def test_chunks_that_another_thread_has_sent_are_not_waited_for(
 
     def wait_late(link: Link, mark: int | None = None) -> None:
         readers.append(Worker(lambda: receive_exactly(peer, len(Message(body).to_bytes()))))
-        wait_until(lambda: not link._output.size, "the other thread has sent the rest")
+        wait_until(lambda: not link._channel.output.size, "the other thread has sent the rest")
         wait_to_send(link, mark)
 
     with never_answering() as (connection, peer):
@@ -414,14 +414,14 @@ def test_closing_wakes_whoever_reads() -> None:
             connection.close(timeout=0.1)
         with pytest.raises(ConnectionClosedError, match=r"close\(\) was called"):
             reader.outcome()
-        assert connection._link._socket.fileno() == -1
+        assert connection._link._channel.socket.fileno() == -1
 
 
 def test_closing_twice_waits_for_the_first() -> None:
     """Whoever closes a connection that is being closed returns when it is."""
     with never_answering() as (connection, _):
         first = Worker(lambda: connection.close(timeout=0.2))
-        wait_until(lambda: connection._link.is_closing, "it is being closed")
+        wait_until(lambda: connection._link.reception.is_closing, "it is being closed")
         connection.close()
         assert connection._link.is_released
         with pytest.raises(WaitTimeoutError):
@@ -542,4 +542,4 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
             ringing.join(PATIENCE)
         finally:
             signal.signal(signal.SIGALRM, previous)
-        assert connection._link._socket.fileno() == -1
+        assert connection._link._channel.socket.fileno() == -1

@@ -221,11 +221,11 @@ def test_sending_returns_when_the_last_encrypted_byte_has_gone(
     """What TLS adds to the messages is waited for as well."""
     with encrypted_pair(authority, server_side) as (connection, _):
         link = connection._link
-        monkeypatch.setattr(link, "_socket", SlowSocket(link._socket))
+        monkeypatch.setattr(link._channel, "socket", SlowSocket(link._channel.socket))
         connection.send_many([bytes(50_000)])
-        assert link._output.size == 0
+        assert link._channel.output.size == 0
         connection.send(bytes(50_000))
-        assert link._output.size == 0
+        assert link._channel.output.size == 0
 
 
 def test_end_is_said_and_what_comes_before_it_is_heard(
@@ -269,17 +269,6 @@ def test_end_that_is_not_of_tls_is_none(authority: Authority, server_side: ssl.S
         connection.close()
 
 
-def test_cut_in_the_middle_of_a_message_says_where(
-    authority: Authority, server_side: ssl.SSLContext
-) -> None:
-    """What was missing of it is part of the reason."""
-    with encrypted_pair(authority, server_side) as (connection, peer):
-        peer.sendall(SMALL[:-1])
-        cut(peer)
-        with pytest.raises(ConnectionClosedError, match=r"without ending TLS, message at byte 0: "):
-            connection.receive(PATIENCE)
-
-
 def test_close_is_not_sure_of_a_peer_that_is_cut_off(
     authority: Authority, server_side: ssl.SSLContext
 ) -> None:
@@ -289,26 +278,3 @@ def test_close_is_not_sure_of_a_peer_that_is_cut_off(
         cut(peer)
         with pytest.raises(ConnectionClosedError, match="without ending TLS"):
             connection.close()
-
-
-def test_peer_that_has_said_close_need_not_end_tls(
-    authority: Authority, server_side: ssl.SSLContext
-) -> None:
-    """Nobody on the way can say that, so what follows it is of no matter."""
-    farewell = Message({"code": "closed", "detail": "done"}, kind="close")
-    with encrypted_pair(authority, server_side) as (connection, peer):
-        peer.sendall(SMALL + farewell.to_bytes())
-        cut(peer)
-        assert [message.to_bytes() for message in connection] == [SMALL]
-        connection.close()
-
-
-def test_broken_tls_ends_the_connection(authority: Authority, server_side: ssl.SSLContext) -> None:
-    """Bytes that nobody can have sent who knows the key end it, with TLS's error as the cause."""
-    with encrypted_pair(authority, server_side) as (connection, peer):
-        bare = socket.socket(fileno=socket.dup(peer.fileno()))
-        with bare:
-            bare.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
-        with pytest.raises(ConnectionClosedError, match="TLS") as caught:
-            connection.receive(PATIENCE)
-        assert isinstance(caught.value.__cause__, ssl.SSLError)

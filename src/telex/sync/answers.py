@@ -26,7 +26,8 @@ def answer_to(call: Call, link: Link, timeout: float | None, deadline: float | N
     finally:
         if not call.is_done:
             link.abandon(call)
-    link.raise_error_of(call)
+    if call.error is not None:
+        link.raise_error_of(call)
     if call.reply is None:
         raise ContentError(
             f"the answer to {_about(call)} comes in several parts; right would be request_parts()"

@@ -274,13 +274,13 @@ class Connection:
 
     def __iter__(self) -> Iterator[Message]:
         link = self._link
-        while not link.is_closing:
+        while not link.reception.is_closing:
             message = link.take_message()
             if message is not None:
                 yield message
             elif link.has_more:
                 link.wait(self._need_not_wait)
-            elif link.ended_well or link.is_closing:
+            elif link.ended_well or link.reception.is_closing:
                 return
             else:
                 raise link.closed_error()
@@ -296,7 +296,7 @@ class Connection:
         """
         link = self._link
         deadline = moment_in(timeout)
-        if link.is_closing:
+        if link.reception.is_closing:
             link.wait(lambda: link.is_released, deadline)
             return
         try:
@@ -308,9 +308,9 @@ class Connection:
             raise error
         if has_ended:
             return
-        if link.unsent:
+        if link.ending.unsent:
             reason = f"the peer did not read on for {timeout:g} s"
-            raise ConnectionClosedError("us", reason, unsent=link.unsent)
+            raise ConnectionClosedError("us", reason, unsent=link.ending.unsent)
         raise WaitTimeoutError(NO_END, timeout)
 
     def __enter__(self) -> Self:
@@ -331,7 +331,7 @@ class Connection:
 
     def _need_not_wait(self) -> bool:
         """Whether a message is here, or none will come."""
-        return bool(self._link.inbox.messages) or not self._link.is_open
+        return bool(self._link.reception.inbox.messages) or not self._link.is_open
 
     def _flush_in_chunks(self, chunk_size: int, delay: float) -> None:
         link = self._link

@@ -2,8 +2,9 @@
 
 Whoever waits does the work: one of the waiting threads, the leader, waits at the socket, receives
 and sends for all, and wakes those who have what they wait for. When it leaves, the next one leads.
-The lock is held for everything but waiting, so the bytes of two messages never mix. What users call
-is ``client``'s, and what messages mean is the conversation's.
+The lock is held for everything but waiting, so the bytes of two messages never mix. How bytes move
+is the channel's, what has come of them is kept by the reception, and what users call is
+``client``'s.
 """
 
 from __future__ import annotations
@@ -11,19 +12,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from queue import Empty, SimpleQueue
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from telex.endings import what_was_cut
-from telex.errors import ConnectionClosedError, ProtocolError
-from telex.inbox import Inbox
-from telex.log import safe_logger
+from telex.errors import ConnectionClosedError
 from telex.protocol.conversation import Conversation, Greeting, Phase
-from telex.protocol.problems import read_problem
-from telex.sync.deadlines import seconds_until
-from telex.sync.output import Output
-from telex.sync.transport import end_sending, receive, receive_into
+from telex.sync.channel import Channel
+from telex.sync.ending import Ending
+from telex.sync.follower import Follower
+from telex.sync.reception import Reception
 from telex.sync.wakeup import Wakeup
 from telex.sync.watch import RECEIVE, SEND, Watch
 
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
 
     Said = TypeVar("Said")
 
-INBOX_SIZE: Final = 16 * 1024 * 1024
-"""Bytes that may have come and not been taken before nothing more is read."""
-
 STALL_SECONDS: Final = 5.0
 """How long nothing is read because nobody takes what has come, before it is said aloud."""
 
@@ -52,29 +46,7 @@ _SHORT_PATIENCE: Final = 1.0
 
 _NOBODY: Final = 0
 
-_GOOD_ENDINGS: Final = ("closed", "shutting-down")
-"""Codes with which a peer ends as it should."""
-
 _OUR_GOODBYE: Final = ("closed", "close() was called")
-
-logger: Final = safe_logger("telex.client")
-
-
-class _Follower:
-    """A thread that waits for the leader: for what, and how it is woken."""
-
-    __slots__ = ("is_ready", "tokens")
-
-    def __init__(self, is_ready: Callable[[], object]) -> None:
-        self.is_ready: Final = is_ready
-        self.tokens: Final[SimpleQueue[None]] = SimpleQueue()
-
-    def wait(self, deadline: float | None) -> None:
-        """Wait for a token, until ``deadline`` at most."""
-        try:
-            self.tokens.get(timeout=seconds_until(deadline))
-        except Empty:
-            return
 
 
 class Link:
@@ -95,15 +67,13 @@ class Link:
             limits, greeting, serves=False, now=time.monotonic()
         )
         self.conversation.wants_keepalive = greeting.keepalive
-        self.inbox: Final = Inbox()
-        self.is_closing: bool = False
-        """Whether this side has closed: what still comes is dropped."""
         self.is_released: bool = False
         """Whether nothing is left of the connection."""
-        self._socket: Final = sock
-        self._encryption: Final = encryption
-        self._output: Final = Output()
-        self._unread_parts = 0
+        self.ending: Final = Ending(self.conversation)
+        """How it has ended."""
+        self.reception: Final = Reception(self.ending)
+        """What has come and was not taken, and whether this side has closed."""
+        self._channel: Final = Channel(sock, self.conversation, self.reception, encryption, early)
         # Reentrant for the sake of signal handlers: they find out by _is_busy where they are.
         self._lock: Final = threading.RLock()
         # Set while bytes are on their way between socket and messages: signals may come there too.
@@ -112,21 +82,10 @@ class Link:
         self._watch: Final = Watch(sock, self._wakeup)
         self._leader = _NOBODY
         self._leader_is_ready: Callable[[], object] = bool
-        self._followers: Final[deque[_Follower]] = deque()
+        self._followers: Final[deque[Follower]] = deque()
         self._is_kept_alive: Final = greeting.keepalive
         self._is_starved = False
-        self._is_gone = False
-        self._must_end_sending = False
-        self._ended_well = False
-        self._was_told = False
-        self._unsent = 0
-        self._cause: BaseException | None = None
-        self._reset: ConnectionClosedError | None = None
-        self._problem: ConnectionClosedError | None = None
-        self._stall_was_told = False
         self._looked_at = time.monotonic()
-        if early:
-            self._take(early)
 
     # What threads do
 
@@ -138,10 +97,11 @@ class Link:
         try:
             with self._lock:
                 said = self._add(how, arguments)
-                had_output = self._output.size
-                self._transmit()
+                channel, output = self._channel, self._channel.output
+                had_output = output.size
+                channel.transmit()
                 self._is_busy = False
-                if had_output or self._output.size or self._is_gone:
+                if had_output or output.size or channel.is_gone:
                     self._tell_others()
                 return said
         finally:
@@ -165,10 +125,10 @@ class Link:
             with self._lock:
                 self.check_usable()
                 self._is_busy = True
-                self._transmit(most)
+                self._channel.transmit(most)
                 self._is_busy = False
                 self._tell_others()
-                return self._output.size
+                return self._channel.output.size
         finally:
             if self._is_busy:
                 self._wakeup.wake()
@@ -180,7 +140,7 @@ class Link:
         """
         with self._lock:
             left = self.send_some()
-            mark = self._output.sent + left
+            mark = self._channel.output.sent + left
         if left:
             self.wait_to_send(mark)
 
@@ -189,7 +149,7 @@ class Link:
 
         Where nothing is left, other threads have sent it meanwhile.
         """
-        output = self._output
+        output = self._channel.output
         goal = output.sent + 1 if mark is None else mark
         self.wait(lambda: output.sent >= goal or not output.size or not self.is_open)
         if output.sent < goal:
@@ -199,7 +159,7 @@ class Link:
         """Take what has come, in case it is an end; raises ConnectionClosedError if it is."""
         with self._lock:
             self.check_open()
-            if not self._leader and self._has_room():
+            if not self._leader and self.reception.has_room():
                 self._exchange(RECEIVE)
                 self.check_open()
 
@@ -210,9 +170,9 @@ class Link:
         here, by signals at any point, leaves the lead to the next one.
         """
         me = get_ident()
-        watch = self._watch
+        channel, watch = self._channel, self._watch
         previous = _NOBODY
-        follower: _Follower | None = None
+        follower: Follower | None = None
         leads = has_waited = False
         ready = 0
         try:
@@ -222,21 +182,21 @@ class Link:
                         self._exchange(ready)
                     if is_ready():
                         return True
-                    if self._is_gone or self._is_busy or (has_waited and _has_passed(deadline)):
+                    if channel.is_gone or self._is_busy or (has_waited and _has_passed(deadline)):
                         return False
                     if not leads and follower is None and self._leader:
                         # Who leaves hands over without the lock: be seen first, then look again.
-                        follower = _Follower(is_ready)
+                        follower = Follower(is_ready)
                         self._followers.append(follower)
                     if not leads and (not self._leader or self._leader == me):
                         previous = self._leader
                         leads, self._leader = True, me
                         self._leader_is_ready = is_ready
                         if previous:  # a signal handler, called while this thread leads
-                            watch = Watch(self._socket, self._wakeup)
+                            watch = Watch(channel.socket, self._wakeup)
                     if leads:
                         watch.look_for(self._events())
-                    elif self._output.size and not watch.events & SEND:
+                    elif channel.output.size and not watch.events & SEND:
                         self._wakeup.wake()
                 has_waited = True
                 if leads:
@@ -263,7 +223,7 @@ class Link:
     def take_message(self) -> Message | None:
         """Take the next message out of the inbox; None when there is none."""
         try:
-            message = self.inbox.messages.popleft()
+            message = self.reception.inbox.messages.popleft()
         except IndexError:
             return None
         if self._is_starved:
@@ -273,8 +233,8 @@ class Link:
     def hold_parts(self, size: int) -> None:
         """Take note of ``size`` bytes of parts that came to be taken; negative when they were."""
         with self._lock:
-            self._unread_parts += size
-            if self._is_starved and self._has_room():
+            self.reception.unread_parts += size
+            if self._is_starved and self.reception.has_room():
                 self._is_starved = False
                 self._wakeup.wake()
 
@@ -293,37 +253,37 @@ class Link:
         may be at work for long on what this side no longer waits for is not waited for longer than
         it takes to send everything, and a moment.
         """
+        channel, conversation = self._channel, self.conversation
         with self._lock:
-            self.is_closing = True
+            self.reception.is_closing = True
             if self._is_busy or not self.is_open:
-                self._drop_messages()
+                self.reception.drop()
                 return True
             self._is_busy = True
-            self._drop_messages()
-            has_given_up = self.conversation.outstanding + self.conversation.abandoned > 0
-            self.conversation.close(*_OUR_GOODBYE)
-            self._must_end_sending = True
-            self._transmit()
+            self.reception.drop()
+            has_given_up = conversation.outstanding + conversation.abandoned > 0
+            conversation.close(*_OUR_GOODBYE)
+            channel.end_output()
+            channel.transmit()
             self._is_busy = False
             self._tell_others()
         if has_given_up:
             soon = time.monotonic() + _SHORT_PATIENCE
-            self.wait(lambda: self._is_gone, soon if deadline is None else min(soon, deadline))
-        if not has_given_up or self._output.size:
-            self.wait(lambda: self._is_gone, deadline)
-        self._unsent = self._output.size
-        return self._is_gone or self._is_interrupted or (has_given_up and not self._unsent)
+            self.wait(lambda: channel.is_gone, soon if deadline is None else min(soon, deadline))
+        if not has_given_up or channel.output.size:
+            self.wait(lambda: channel.is_gone, deadline)
+        self.ending.unsent = channel.output.size
+        return channel.is_gone or self._is_interrupted or (has_given_up and not channel.output.size)
 
     def release(self) -> None:
         """Close the connection at once; whoever waits is told."""
         with self._lock:
-            self.is_closing = True
+            self.reception.is_closing = True
             if not self._is_busy:
-                self._drop_messages()
+                self.reception.drop()
                 self.conversation.close(*_OUR_GOODBYE)
-            self._is_gone = True
+            self._channel.abort()
             self.is_released = True
-            self._output.discard()
             self._tell_others()
             self._close_sockets()
 
@@ -338,24 +298,19 @@ class Link:
     @property
     def is_alive(self) -> bool:
         """Whether more may come."""
-        return self.is_open and not self._is_gone and not self._is_interrupted
+        return self.is_open and not self._channel.is_gone and not self._is_interrupted
 
     @property
     def has_more(self) -> bool:
         """Whether a message is here to be taken, or more may come."""
         with self._lock:  # an end may come in one piece with messages that are not here yet
-            return bool(self.inbox.messages) or self.is_alive
+            return bool(self.reception.inbox.messages) or self.is_alive
 
     @property
     def ended_well(self) -> bool:
         """Whether the peer ended as it should, with nothing lost."""
         with self._lock:
-            return self._ended_well and not self._is_busy
-
-    @property
-    def unsent(self) -> int:
-        """Bytes that were handed over and not given to the network, when the connection ended."""
-        return self._unsent
+            return self.ending.is_good and not self._is_busy
 
     @property
     def _is_interrupted(self) -> bool:
@@ -374,56 +329,30 @@ class Link:
 
     def check_usable(self) -> None:
         """Raise ConnectionClosedError when nothing can be sent or received any more."""
-        if self._is_gone or self._is_interrupted:
+        if self._channel.is_gone or self._is_interrupted:
             raise self.closed_error()
 
     def closed_error(self) -> ConnectionClosedError:
         """Return the error that says why the connection has ended, which is then known."""
         with self._lock:
-            self._was_told = True
-            failure = self.conversation.error
             if self._is_busy:
-                reason = "it was interrupted while bytes were on their way"
-                return ConnectionClosedError("us", reason, unsent=self._output.size)
-            if isinstance(failure, ConnectionClosedError):
-                return self._completed(
-                    ConnectionClosedError(failure.by, failure.reason, code=failure.code)
-                )
-            if isinstance(failure, ProtocolError):
-                return self._completed(ConnectionClosedError("us", str(failure), code=failure.code))
-            return self._completed(self.conversation.closed_error())
+                return self.ending.interrupted_error(self._channel.output.size)
+            return self.ending.closed_error()
 
     def raise_error_of(self, call: Call) -> None:
         """Raise the error with which a call has ended, if it has."""
         error = call.error
         if isinstance(error, ConnectionClosedError):
             with self._lock:  # calls end before all is known that the error is to say
-                self._was_told = True
-                self._completed(error)
+                self.ending.tell(error)
         if error is not None:
             raise error.with_traceback(None)
 
     def unseen_error(self) -> ConnectionClosedError | None:
         """Return what nobody was told yet, and somebody should be told when all is over."""
-        farewell = self.conversation.farewell
         if self._is_interrupted:
             return self.closed_error()
-        if self._problem is not None or self._was_told:
-            return self._problem
-        if farewell is not None and farewell.code not in _GOOD_ENDINGS:
-            reason = farewell.detail or farewell.title
-            return self._completed(ConnectionClosedError("peer", reason, code=farewell.code))
-        if self.conversation.error is not None:
-            return self.closed_error()
-        if self._unsent and self._is_gone:
-            return self._completed(ConnectionClosedError("peer", "it ended before it had read all"))
-        return None
-
-    def _completed(self, error: ConnectionClosedError) -> ConnectionClosedError:
-        """Add what only this side knows."""
-        error.unsent = self._unsent
-        error.__cause__ = self._cause
-        return error
+        return self.ending.unseen_error(is_gone=self._channel.is_gone)
 
     # What is done under the lock
 
@@ -441,170 +370,27 @@ class Link:
     def _events(self) -> int:
         """Return what the leader is to wait for."""
         self._is_starved = True  # first: who takes a message while it is looked at says so
-        self._is_starved = not self._has_room()
+        self._is_starved = not self.reception.has_room()
         events = 0 if self._is_starved else RECEIVE
-        return events | SEND if self._output.size else events
-
-    def _has_room(self) -> bool:
-        """Whether more may be received; where much waits to be taken, that has to come first."""
-        if not self.inbox.messages and not self._unread_parts:
-            return True
-        return self.inbox.size() + self._unread_parts < INBOX_SIZE or self.is_closing
+        return events | SEND if self._channel.output.size else events
 
     def _exchange(self, ready: int) -> None:
         """Receive and send what can be, and wake those who have what they wait for."""
+        channel = self._channel
         self._is_busy = True
         if ready & RECEIVE:
-            self._receive()
-        if ready & SEND or self.conversation.bytes_to_send or self._must_end_sending:
-            self._transmit()
+            channel.receive()
+        if ready & SEND or self.conversation.bytes_to_send or channel.is_end_due:
+            channel.transmit()
         self._is_busy = False
         if self._followers:
             self._wake_followers()
-
-    def _receive(self) -> bool:
-        """Take what has come, if anything has; return whether more may come."""
-        buffer = None if self._encryption is not None else self.conversation.content_buffer()
-        try:
-            if buffer is not None:
-                return self._receive_content(buffer)
-            data = receive(self._socket)
-        except ConnectionClosedError as error:
-            self._lose(error)
-            return False
-        if data is None:
-            return False
-        if self._encryption is not None:
-            self._decrypt(self._encryption, data)
-        elif data:
-            self._take(data)
-        else:
-            self._end_input()
-        return not self._is_gone
-
-    def _receive_content(self, buffer: memoryview) -> bool:
-        """Take what has come of long content straight to where it belongs; else as ``_receive``."""
-        with buffer:
-            size = receive_into(self._socket, buffer)
-        if size is None:
-            return False
-        if size:
-            self._take_in(self.conversation.content_received(size))
-        else:
-            self._end_input()
-        return not self._is_gone
-
-    def _decrypt(self, encryption: Encryption, received: bytes) -> None:
-        """Take what has come, as far as it can be read by now."""
-        data = encryption.receive(received)
-        if data:
-            self._take(data)
-        if encryption.error is not None:
-            self._lose(encryption.error)
-        elif not received:
-            self._end_stream(encryption)
-        elif encryption.has_ended:
-            self._end_input()
-
-    def _end_stream(self, encryption: Encryption) -> None:
-        """Take note of an end that is good only if the peer has said it, in one way or another."""
-        error = encryption.error_at_end_of_stream()
-        if error is None or self.conversation.farewell is not None:
-            self._end_input()
-        else:
-            self._lose(error)
-
-    def _take(self, data: bytes) -> None:
-        self._take_in(self.conversation.receive_data(data))
-
-    def _take_in(self, messages: list[Message]) -> None:
-        if messages and self.is_closing:
-            self._remember_problems(messages)
-        elif messages:
-            self.inbox.add(messages)
-        if self.conversation.phase is not Phase.OPEN:
-            self._note_ending()
-
-    def _end_input(self) -> None:
-        if self._reset is not None:  # the system tells of it once, and of an end from then on
-            self._lose(self._reset)
-            return
-        self.conversation.receive_eof()
-        self._is_gone = True
-        self._note_ending()
-
-    def _lose(self, error: ConnectionClosedError) -> None:
-        """Take note that the connection is broken."""
-        if not self.conversation.is_over:
-            self._cause = error.__cause__
-            self.conversation.lose(error.reason + what_was_cut(self.conversation.processor))
-        self._is_gone = True
-        self._note_ending()
-
-    def _note_ending(self) -> None:
-        """Take note that the peer has ended the conversation, if it has, and end it as well."""
-        conversation = self.conversation
-        if self.is_open:
-            return
-        self._unsent = self._output.size
-        if conversation.error is not None:
-            if isinstance(conversation.error, ProtocolError):
-                self._cause = conversation.error
-            self._must_end_sending = True
-        elif conversation.phase is Phase.FINISHING:
-            code = conversation.closed_error().code
-            self._ended_well = code in _GOOD_ENDINGS and not self._unsent
-            conversation.close("closed", "so does this side")
-            self._must_end_sending = True
-
-    def _transmit(self, at_most: int | None = None) -> None:
-        """Send what the socket takes now. When that fails, why may have come, and is received."""
-        output = self._output
-        pieces = self.conversation.data_to_send()
-        if self._encryption is not None:
-            pieces = self._encrypted(self._encryption, pieces)
-        if pieces or output.size:
-            try:
-                if at_most is None:
-                    output.send(self._socket, pieces)
-                else:
-                    output.extend(pieces)
-                    output.send_to(self._socket, at_most)
-            except ConnectionClosedError as error:
-                if isinstance(error.__cause__, ConnectionResetError):
-                    self._reset = error
-                while self._receive():
-                    pass
-                self._lose(error)
-        if self._must_end_sending and not output.size:
-            self._must_end_sending = False
-            end_sending(self._socket)
-
-    def _encrypted(self, encryption: Encryption, pieces: list[bytes]) -> list[bytes]:
-        """Return what is to be sent, as the network is to see it."""
-        encrypted = encryption.encrypt(pieces) if pieces else []
-        if self._must_end_sending:
-            encryption.end()
-        last = encryption.data_to_send()
-        return [*encrypted, last] if last else encrypted
-
-    def _drop_messages(self) -> None:
-        """Drop what nobody has received, but remember the first problem among it."""
-        messages = self.inbox.messages
-        self._remember_problems(tuple(messages))  # other threads may take some meanwhile
-        messages.clear()
-
-    def _remember_problems(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            if message.kind == "error" and self._problem is None:
-                problem = read_problem(message, "error")
-                self._problem = ConnectionClosedError("peer", str(problem), code=problem.code)
 
     # Whom to wake
 
     def _wake_followers(self) -> None:
         """Wake those who need not wait any more."""
-        is_over = self._is_gone or self._is_busy
+        is_over = self._channel.is_gone or self._is_busy
         for follower in tuple(self._followers):  # those who leave do not take the lock
             if is_over or follower.is_ready():
                 follower.tokens.put(None)
@@ -613,8 +399,8 @@ class Link:
         """Wake those who need not wait any more, and a leader that should look again."""
         self._wake_followers()
         if self._leader and (
-            self._is_gone
-            or (self._output.size and not self._watch.events & SEND)
+            self._channel.is_gone
+            or (self._channel.output.size and not self._watch.events & SEND)
             or self._leader_is_ready()
         ):
             self._wakeup.wake()
@@ -622,13 +408,11 @@ class Link:
     def _stand_watch(self, watch: Watch, deadline: float | None) -> int:
         """Wait at the socket; return for what it is ready, if it is."""
         if not self._is_kept_alive and not self._is_starved:
-            return watch.wait(seconds_until(deadline))
-        longest = _SWEEP_SECONDS if self._is_kept_alive else STALL_SECONDS
-        seconds = seconds_until(deadline)
-        seconds = longest if seconds is None else min(seconds, longest)
-        ready = watch.wait(seconds)
+            return watch.wait(deadline)
+        soon = time.monotonic() + (_SWEEP_SECONDS if self._is_kept_alive else STALL_SECONDS)
+        ready = watch.wait(soon if deadline is None else min(soon, deadline))
         if not ready and self._is_starved:
-            self._complain_of_stall()
+            self.reception.complain_of_stall()
         if self._is_kept_alive:
             self._check_time()
         return ready
@@ -636,30 +420,20 @@ class Link:
     def _check_time(self) -> None:
         """Hold the peer to its times, but not for a time in which nobody was here to listen."""
         with self._lock:
-            if self._is_busy or self._is_gone:
+            if self._is_busy or self._channel.is_gone:
                 return
             self._is_busy = True
             now = time.monotonic()
             was_here = now - self._looked_at < 4 * _SWEEP_SECONDS and not self._is_starved
             self._looked_at = now
-            self.conversation.check_time(now, is_reading=was_here)
-            self._note_ending()
-            self._transmit()
+            self._channel.check_time(now, is_reading=was_here)
             self._is_busy = False
-
-    def _complain_of_stall(self) -> None:
-        if not self._stall_was_told:
-            self._stall_was_told = True
-            logger.warning(
-                "nothing is read until messages are received: %d bytes of them are here",
-                self.inbox.size() + self._unread_parts,
-            )
 
     def _close_sockets(self) -> None:
         """Give the sockets back, unless somebody still waits at them and will do it."""
         with self._lock:
             if not self._leader:
-                self._socket.close()
+                self._channel.close()
                 self._wakeup.close()
 
 

@@ -11,8 +11,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from telex.endings import ended_by_peer
-from telex.errors import ConnectionClosedError
-from telex.sync.transport import send
 
 if TYPE_CHECKING:
     import socket
@@ -69,10 +67,12 @@ class Output:
             return
         (piece,) = pieces
         try:
-            sent = send(sock, piece)
-        except ConnectionClosedError:
+            sent = sock.send(piece)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
             self.extend(pieces)
-            raise
+            raise ended_by_peer(error, self.size) from error
         if sent == len(piece):
             self.sent += sent
         else:

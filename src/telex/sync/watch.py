@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import select
+import time
 from typing import TYPE_CHECKING, Final
 
 from telex.sync.wakeup import Wakeup
@@ -41,15 +42,16 @@ class Watch:
             else:
                 self._poll.unregister(self._socket)
 
-    def wait(self, seconds: float | None) -> int:
+    def wait(self, deadline: float | None) -> int:
         """Wait until the socket is ready; return for what, or 0 when it was woken or too late.
 
         An end or an error of the connection counts as something to receive.
         """
-        if seconds is None:
+        if deadline is None:
             found = self._poll.poll(None)
         else:
-            found = self._poll.poll(math.ceil(min(seconds, _LONGEST_POLL) * 1000))
+            seconds = min(deadline - time.monotonic(), _LONGEST_POLL)
+            found = self._poll.poll(max(0, math.ceil(seconds * 1000)))
         if found == self._only_to_receive:
             return RECEIVE
         ready = 0

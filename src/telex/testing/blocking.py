@@ -246,9 +246,11 @@ class _Link(Link):
             self._server.work()
             if super().wait(is_ready, moment_in(0)):
                 return True
-            if self._is_gone:
+            if self._channel.is_gone:
                 return False
-            is_moving = self._server.has_work() or (self._has_room() and self._server.has_spoken())
+            is_moving = self._server.has_work() or (
+                self.reception.has_room() and self._server.has_spoken()
+            )
             if _has_passed(moves_until if is_moving else waits_until):
                 if deadline is None:
                     raise WaitTimeoutError("anything to happen", self._patience)
