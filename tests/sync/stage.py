@@ -136,9 +136,12 @@ class Running:
         return socket.create_connection((self.address.host, self.address.port), PATIENCE)
 
     def ending_of(self, address: str) -> TelexError | None:
-        """Wait until the connection of a peer has ended, and return why."""
+        """Wait until the connection of a peer has ended, and return why.
+
+        It is forgotten then: the next peer may come from the same port.
+        """
         wait_until(lambda: address in self.events.endings, f"{address} is disconnected")
-        return self.events.endings[address]
+        return self.events.endings.pop(address)
 
     def stop(self) -> None:
         """Shut the server down, and hold it to ending in time."""
