@@ -144,7 +144,7 @@ $(VENV)/.fuzz: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(COMPILED)/.built: $(VENV)/.created $(BUILD_FILES) $(SOURCES)
-	@echo "Compiling the protocol, which takes a few seconds"
+	@echo "Compiling the protocol, which takes up to two minutes"
 	rm -rf $(COMPILED)
 	TELEX_MYPYC=1 $(PIP_INSTALL) --no-deps --target $(COMPILED) .
 	@touch $@

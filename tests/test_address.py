@@ -50,6 +50,7 @@ BAD = [
     ("127.0.0.1:7766", "no scheme", "tcp://127.0.0.1:7766"),
     ("localhost", "no scheme", "tcp://127.0.0.1:7766"),
     ("/run/x.sock", "no scheme", "unix:///run/x.sock"),
+    ("unix:/run/x.sock", "no scheme", "unix:///run/x.sock"),
     ("http://127.0.0.1:7766", "'http' is unknown", "tcp://127.0.0.1:7766"),
     ("ssl://127.0.0.1:7766", "'ssl' is unknown; tcp, tls and unix", "tcp://127.0.0.1:7766"),
     ("tcp://", "port is missing", "tcp://127.0.0.1:7766"),

@@ -188,7 +188,7 @@ def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
 def _with_scheme(text: str) -> str:
     """Guess what an address without a scheme was meant to be."""
     if "/" in text:
-        return f"unix://{text}"
+        return f"unix://{text.removeprefix('unix:')}"
     return f"tcp://{text}" if ":" in text else _EXAMPLE
 
 

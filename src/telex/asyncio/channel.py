@@ -380,7 +380,7 @@ class Channel(asyncio.BufferedProtocol):
         messages: list[Message] = []
         if self._is_server and not encryption.has_begun and not begins_tls(data):
             self._encryption = None
-            reason = "it does not speak TLS, as this address demands; right would be tls://"
+            reason = "the client does not speak TLS, as this address demands; right would be tls://"
             conversation.fail(ConnectionClosedError("us", reason, code="bad-message"))
         else:
             was_shaking_hands = self.is_shaking_hands

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from telex.resolver import Endpoint
 
 _PLAIN_WORDS: Final = {
-    "WRONG_VERSION_NUMBER": "it does not speak TLS",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS; right may be tcp://",
     "UNEXPECTED_EOF_WHILE_READING": "it ended the connection instead of agreeing on TLS",
 }
 

@@ -90,7 +90,8 @@ def serve(
     terminal, and long content is cut. Nothing is cut with --json, where a message
     is {"peer": "HOST:PORT", "header": {…}, "content": …}; content that is neither
     text nor JSON, or not what its header says, is in "content_base64" instead.
-    Warnings and errors go to stderr.
+    Warnings and errors go to stderr. Why a connection ended is shown with the
+    rest, or with --quiet and --json goes to stderr, too.
 
     Ctrl-C and SIGTERM end it, with exit code 0: what was received is answered,
     and every peer is told. A second signal ends it at once.

@@ -137,5 +137,5 @@ def _connect_error(address: Address, failures: dict[str, OSError]) -> ConnectErr
 
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError) and error.reason == _NOT_TLS:
-        return "it does not speak TLS"
+        return "it does not speak TLS; right may be tcp://"
     return reason_of(error)

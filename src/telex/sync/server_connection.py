@@ -294,7 +294,7 @@ class ServerConnection(Session):
             self.conversation.fail(
                 ConnectionClosedError(
                     "us",
-                    "it does not speak TLS, as this address demands; right would be tls://",
+                    "the client does not speak TLS, as this address demands; right would be tls://",
                     code="bad-message",
                 )
             )
