@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from telex import Application, ContentError, Message, RemoteError, RequestTimeoutError, TelexError
+from telex.asyncio.pipeline import Pipeline
 
 from .stage import PATIENCE, echoing, in_loop, let_time_pass, serving, wait_until
 
@@ -39,6 +40,21 @@ async def test_answers_come_in_the_order_of_the_requests() -> None:
         assert await contents_of(connection.request_many([])) == []
         with pytest.raises(ValueError, match="most must be at least 1, not 0"):
             connection.request_many([], most=0)
+
+
+@in_loop
+async def test_nothing_is_kept_of_batches_that_are_over() -> None:
+    """Not even where every answer is here before it is asked for, so that nothing is waited for."""
+    async with serving() as stage, stage.connect() as connection:
+        pipeline = Pipeline(connection._link, range(2_000), PATIENCE, 8)
+        under_way, answers = pipeline._under_way, pipeline.answers()
+        for number in range(2_000):
+            await wait_until(lambda: not under_way or under_way[-1].is_done, "all are answered")
+            answer = await anext(answers)
+            assert isinstance(answer, Message)
+            assert answer.content == number
+            assert len(pipeline._deadlines) <= 8
+        await answers.aclose()
 
 
 @in_loop

@@ -80,4 +80,4 @@ def test_what_has_come_of_an_answer_is_taken_once() -> None:
     calls.take_reply(answer)
     assert whole.take_parts() == [answer]
     assert whole.take_parts() == []
-    assert whole.reply is answer
+    assert whole.reply is None  # it belongs to whoever took it

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 from typing import Any
 
 import pytest
 
 from telex import ContentError, Message
-from telex.protocol.header import HeaderFields, fields_from
 from tests.wire import check_refused, frame, receive
 
 
@@ -86,15 +84,6 @@ def test_headers_that_python_takes_for_equal_are_kept_apart(values: list[Any]) -
     received = [receive(message.to_bytes()).headers["x"] for message in sent]
     assert [repr(value) for value in received] == [repr(value) for value in values]
     assert all(one != other for one in sent for other in sent if one is not other)
-
-
-@pytest.mark.parametrize("fields", [fields_from({}, 0), fields_from({"x": "ü"}, 0)])
-def test_a_header_opens_with_its_size(fields: HeaderFields) -> None:
-    """Sizes may alternate as they like: each is announced right, before the same prefix."""
-    prefix = fields.prefix()
-    assert prefix.endswith(b',"content-length":')
-    for size in (300, 300, 2, 300, 255, 256, 255, 300, 65_535, 2, 2, 0x1234, 0x3412, 300):
-        assert fields.opening(size) == struct.pack(">H", size) + prefix
 
 
 @pytest.mark.parametrize(

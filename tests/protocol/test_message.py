@@ -688,3 +688,21 @@ def test_message_is_handed_over_as_it_is_or_made() -> None:
     assert message_from("made", {"id": 1}) == Message("made", id=1)
     with pytest.raises(TypeError, match="subject, id: keywords go with content"):
         message_from(message, {"subject": "s", "id": 1})
+
+
+@pytest.mark.parametrize("where", ["content", "headers"])
+def test_a_circle_through_a_message_is_collected(where: str) -> None:
+    """Content and headers are a user's own objects, and may lead back to their message."""
+
+    class Held:
+        """Something of the user's."""
+
+    held = Held()
+    gone = weakref.ref(held)
+    message = Message({})
+    container = getattr(message, where)
+    container["held"] = held
+    container["message"] = message
+    del message, container, held
+    gc.collect()
+    assert gone() is None

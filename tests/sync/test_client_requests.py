@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -69,6 +70,23 @@ def test_no_more_than_so_many_are_under_way() -> None:
         assert most == 8
         with pytest.raises(ValueError, match="at least 1, not 0"):
             connection.request_many([], most=0)
+
+
+def test_nothing_is_kept_of_batches_that_are_over() -> None:
+    """Not even where another thread brings the answers, so that this one waits for none."""
+    with answering(echo) as (connection, _):
+        requests = pipeline.Pipeline(connection._link, range(2_000), PATIENCE, 8)
+        under_way, answers = requests._under_way, requests.answers()
+        with ThreadPoolExecutor(1) as other:
+            reading = other.submit(connection.receive, PATIENCE)
+            for number in range(2_000):
+                wait_until(lambda: not under_way or under_way[-1].is_done, "all are answered")
+                answer = next(answers)
+                assert isinstance(answer, Message)
+                assert answer.content == number
+                assert len(requests._deadlines) <= 8
+            connection._link.release()
+            assert isinstance(reading.exception(), ConnectionClosedError)
 
 
 def test_many_requests_take_few_system_calls() -> None:

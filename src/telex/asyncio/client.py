@@ -147,6 +147,7 @@ class Connection:
         message = message_from(content, keywords)
         link, conversation = self._link, self._conversation
         channel = link.channel
+        # ``must_wait`` and ``check_open``, written out: calls are a tenth of what sending costs.
         if channel.is_backed_up or conversation.bytes_to_send >= BATCH_SIZE:
             await link.room()
         if link.ending is not None or link.is_closing:

@@ -51,7 +51,7 @@ class Call:
 
     @property
     def parts(self) -> list[Message]:
-        """The messages of the answer that have come and were not taken yet."""
+        """What ``take_parts`` would return."""
         if self._parts is not None:
             return self._parts
         return [] if self.reply is None else [self.reply]
@@ -60,6 +60,7 @@ class Call:
         """Take the messages of the answer that have come and were not taken yet."""
         taken = self.parts
         self._parts = []
+        self.reply = None
         return taken
 
     def add_part(self, part: Message) -> None:

@@ -62,8 +62,6 @@ class HeaderFields:
     __slots__ = (
         "_extra",
         "_last_under",
-        "_opening",
-        "_opening_size",
         "_prefix",
         "_written",
         "byteorder",
@@ -98,8 +96,6 @@ class HeaderFields:
         self._extra: dict[str, Any] | None = extra
         self._written: bytes = written
         self._prefix: bytes = b""
-        self._opening: bytes = b""
-        self._opening_size: i64 = 0
         self._last_under: HeaderFields | None = None
         self.memory_size: Final[int] = read_from * _READ_SIZE if extra else read_from
 
@@ -122,16 +118,6 @@ class HeaderFields:
         if not self._prefix:
             self._prefix = self._front() + LENGTH_MEMBER
         return self._prefix
-
-    def opening(self, size: i64) -> bytes:
-        """Return what ``prefix`` does, behind the proto-header of a block of ``size`` bytes.
-
-        It is remembered, since the sizes of header blocks that say the same hardly differ.
-        """
-        if size != self._opening_size:
-            self._opening = bytes((size >> 8, size & 0xFF)) + self.prefix()
-            self._opening_size = size
-        return self._opening
 
     def is_same_as(self, other: HeaderFields) -> bool:
         """Say whether both describe the same; the order of application headers means nothing."""

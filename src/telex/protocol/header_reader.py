@@ -3,7 +3,7 @@
 Everything before ``,"content-length":`` is read and checked once, then known by its bytes; only the
 numbers behind it are read for each message, and not even they where the whole block is the one that
 came before. A block of any other shape takes the general parser, with the same result for every
-input. This module knows nothing of streams, buffers and bodies.
+input. This module knows nothing of buffers and bodies.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ _RE_MEMBER: Final = b',"re":'
 _SHORT_MEMBER: Final = 6
 _MOST_DIGITS: Final = 15  # so many are below 2^53 in any case
 _LARGEST_SCALE: Final = 1_000_000_000_000_000
+
+_MOST_LONG: Final = 64
+"""How many front parts over ``LONGEST_KNOWN`` are remembered, of 16 KiB by default each."""
 
 _CLOSING_BRACE: Final = 125  # }
 _COLON: Final = 58  # :
@@ -89,15 +92,16 @@ class HeaderReader:
             else:
                 break
             last = first - _SHORT_MEMBER
-        if first - start > LONGEST_KNOWN:  # what every stream remembers has to be small
-            return read_any(data[start:end])
         front = data[start:first]
-        if fields is None or front != self._last_front:
-            fields = _known_fronts.get(front)
+        is_long = first - start > LONGEST_KNOWN
+        if is_long or fields is None or front != self._last_front:
+            fields = (_known_long_fronts if is_long else _known_fronts).get(front)
             if fields is None:
                 fields = _learn(front)
             if fields is None:
                 return read_any(data[start:end])
+            if is_long:  # what every stream remembers has to be small
+                return fields, value, id, re
             self._last_front = front
             self._last_fields = fields
             self._last_block_size = 0
@@ -150,6 +154,7 @@ a lot; interpreted it is the other way round. The two ways to a number agree on 
 
 
 _known_fronts: Final[dict[bytes, HeaderFields]] = {}
+_known_long_fronts: Final[dict[bytes, HeaderFields]] = {}
 """Front parts that were checked, by their exact bytes. Bounded: see ``_learn``."""
 
 
@@ -168,7 +173,9 @@ def _learn(front: bytes) -> HeaderFields | None:
         fields = fields_from(members, len(front))
     except ProtocolError:
         return None
-    if len(_known_fronts) >= MOST_KNOWN:
-        _known_fronts.clear()
-    _known_fronts[front] = fields
+    is_long = len(front) > LONGEST_KNOWN
+    known = _known_long_fronts if is_long else _known_fronts
+    if len(known) >= (_MOST_LONG if is_long else MOST_KNOWN):
+        known.clear()
+    known[front] = fields
     return fields

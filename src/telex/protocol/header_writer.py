@@ -23,10 +23,17 @@ _LONGEST_NUMBERS: Final = 64
 _THOUSAND: Final = 1_000
 _MILLION: Final = 1_000_000
 
+
+def _proto_header(size: int) -> bytes:
+    return bytes((size >> 8, size & 0xFF))
+
+
 _DIGITS: Final = [str(number).encode("ascii") for number in range(_THOUSAND)]
 _LAST: Final = [digits + b"}" for digits in _DIGITS]
 _LAST_THREE: Final = [b"%03d}" % number for number in range(_THOUSAND)]
 """Numbers as they are written: in the midst of a block, at its end, and behind thousands there."""
+
+_PROTO_HEADERS: Final = [_proto_header(size) for size in range(_THOUSAND)]
 
 _BEFORE_ID: Final = [b""] * _THOUSAND
 _BEFORE_RE: Final = [b""] * _THOUSAND
@@ -43,12 +50,13 @@ def add_header(
     """
     prefix = fields.prefix()
     first = len(pieces)
-    pieces.append(prefix)  # until it is known which size stands before it
+    pieces.append(b"")  # until it is known which size stands there
+    pieces.append(prefix)
     size: i64 = len(prefix) + _add_numbers(pieces, length, id, re)
     if size > max_size:
         del pieces[first:]
         raise TooLargeError("header block", size, max_size)
-    pieces[first] = fields.opening(size)
+    pieces[first] = _PROTO_HEADERS[size] if size < _THOUSAND else _proto_header(size)
     return size + _PROTO_HEADER_SIZE
 
 

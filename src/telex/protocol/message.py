@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from telex.compilation import mypyc_attr
 from telex.errors import ContentError, TooLargeError
 from telex.generics import Content
 from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
@@ -42,7 +41,6 @@ _OBJECT_SIZE: Final = 64
 """Bytes of memory that a message takes beside its body and its fields, which are often shared."""
 
 
-@mypyc_attr(acyclic=True)
 class Message(Generic[Content]):
     """Content with the headers that describe it.
 
@@ -401,7 +399,6 @@ class Message(Generic[Content]):
         return f"{printable(text[:_LONGEST_SHOWN])} … {left:,} characters more"
 
 
-@mypyc_attr(acyclic=True)
 class ReceivedMessage(Message[Any]):
     """A message as it came: fields that were checked, and a body that nobody has read yet."""
 

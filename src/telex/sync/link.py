@@ -272,8 +272,9 @@ class Link:
             self.wait(lambda: channel.is_gone, soon if deadline is None else min(soon, deadline))
         if not has_given_up or channel.output.size:
             self.wait(lambda: channel.is_gone, deadline)
-        self.ending.unsent = channel.output.size
-        return channel.is_gone or self._is_interrupted or (has_given_up and not channel.output.size)
+        with self._lock:
+            self.ending.unsent = channel.output.size
+            return channel.is_gone or self._is_busy or (has_given_up and not channel.output.size)
 
     def release(self) -> None:
         """Close the connection at once; whoever waits is told."""
@@ -350,9 +351,10 @@ class Link:
 
     def unseen_error(self) -> ConnectionClosedError | None:
         """Return what nobody was told yet, and somebody should be told when all is over."""
-        if self._is_interrupted:
-            return self.closed_error()
-        return self.ending.unseen_error(is_gone=self._channel.is_gone)
+        with self._lock:
+            if self._is_busy:
+                return self.closed_error()
+            return self.ending.unseen_error(is_gone=self._channel.is_gone)
 
     # What is done under the lock
 
@@ -412,7 +414,8 @@ class Link:
         soon = time.monotonic() + (_SWEEP_SECONDS if self._is_kept_alive else STALL_SECONDS)
         ready = watch.wait(soon if deadline is None else min(soon, deadline))
         if not ready and self._is_starved:
-            self.reception.complain_of_stall()
+            with self._lock:
+                self.reception.complain_of_stall()
         if self._is_kept_alive:
             self._check_time()
         return ready

@@ -33,9 +33,8 @@ class Pipeline:
         self._timeout: Final = timeout
         self._most: Final = most
         self._under_way: Final[deque[Call]] = deque()
-        self._deadlines: Final[deque[tuple[Call, float | None]]] = (
-            deque()
-        )  # each with its last call
+        # Of each batch under way the id of its last call, and until when its answers may come.
+        self._deadlines: Final[deque[tuple[int, float | None]]] = deque()
         self._has_more = True
         self._failure: Exception | None = None
 
@@ -91,17 +90,22 @@ class Pipeline:
         try:
             self._link.gather(self._link.conversation.request_many, batch, calls)
         finally:
-            self._under_way.extend(calls)
             if calls:
-                self._deadlines.append((calls[-1], moment_in(self._timeout)))
+                self._under_way.extend(calls)
+                self._deadlines.append((calls[-1].id, moment_in(self._timeout)))
+                self._deadline_of(self._under_way[0])  # forgets those that are over
         if calls:
             self._link.flush()
 
     def _answer_to(self, call: Call) -> Message | TelexError:
-        deadlines = self._deadlines
-        while deadlines[0][0].id < call.id:
-            deadlines.popleft()
         try:
-            return answer_to(call, self._link, self._timeout, deadlines[0][1])
+            return answer_to(call, self._link, self._timeout, self._deadline_of(call))
         except TelexError as error:
             return error.with_traceback(None)
+
+    def _deadline_of(self, call: Call) -> float | None:
+        """Return until when the first call under way is waited for; forget what is over."""
+        deadlines = self._deadlines
+        while deadlines[0][0] < call.id:
+            deadlines.popleft()
+        return deadlines[0][1]
