@@ -28,8 +28,8 @@ class GoodClients:
         times, self._times = self._times, []
         return times
 
-    def have_asked(self) -> bool:
-        """Say whether any answer has come since then."""
+    def have_been_answered(self) -> bool:
+        """Say whether any answer has come since ``times_since_last_asked`` was."""
         return bool(self._times)
 
     async def __aenter__(self) -> Self:

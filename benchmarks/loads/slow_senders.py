@@ -78,10 +78,10 @@ async def _watch(
         await asyncio.sleep(quiet / 5)
         clients.times_since_last_asked()
         await asyncio.sleep(quiet)
-        await until(clients.have_asked, "good clients are answered")
+        await until(clients.have_been_answered, "good clients are answered")
         before = clients.times_since_last_asked()
         endings = await _endings_of(address, slow)
-        await until(clients.have_asked, "good clients are answered")
+        await until(clients.have_been_answered, "good clients are answered")
         return before, clients.times_since_last_asked(), endings
 
 

@@ -138,7 +138,7 @@ async def _process_of(connection: telex.asyncio.Connection) -> int:
 
 def _free_port() -> int:
     """Return a port that is free, and that the system gives to nobody who takes any port."""
-    while True:
-        port = random.randrange(15_000, 20_000)
+    for port in random.sample(range(15_000, 20_000), 100):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+    raise RuntimeError("none of a hundred ports is free")

@@ -22,12 +22,14 @@ Error = TypeVar("Error", bound=BaseException)
 NO_END: Final = "the peer to end the connection; it may not have read all"
 """What a client that closes has waited for in vain."""
 
+GOOD_ENDINGS: Final = ("closed", "shutting-down")
+"""Codes with which a peer ends as it should."""
+
 _PLAIN_WORDS: Final = {
     errno.ECONNRESET: "it reset the connection",
     errno.EPIPE: "it receives no more",
     errno.ETIMEDOUT: "it does not answer any more",
 }
-
 
 _ALERTS: Final = {
     "CERTIFICATE_REQUIRED": "it wants a certificate of this side, and got none",

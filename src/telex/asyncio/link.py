@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.waiting import Waiters
-from telex.endings import ended_by_peer, reason_of, what_was_cut
+from telex.endings import GOOD_ENDINGS, ended_by_peer, reason_of, what_was_cut
 from telex.errors import ConnectionClosedError, RequestTimeoutError
 from telex.inbox import Inbox
 from telex.log import safe_logger
@@ -35,9 +35,6 @@ STALL_SECONDS: Final = 5.0
 """How long answers are waited for when not even that is enough, and nothing is taken."""
 
 _SWEEP_SECONDS: Final = 0.25
-
-_GOOD_ENDINGS: Final = ("closed", "shutting-down")
-"""Codes with which a peer ends as it should."""
 
 logger: Final = safe_logger("telex.client")
 
@@ -243,7 +240,7 @@ class Link:
         if self.ending is None and not self.is_closing:
             self.ending = conversation.closed_error()
             self.ending.__cause__ = self._cause()
-            self.ended_well = conversation.error is None and self.ending.code in _GOOD_ENDINGS
+            self.ended_well = conversation.error is None and self.ending.code in GOOD_ENDINGS
         if conversation.phase is not Phase.CLOSING:
             conversation.close("closed", "so does this side")
             self.channel.flush()

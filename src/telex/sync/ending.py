@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from telex.endings import GOOD_ENDINGS
 from telex.errors import ConnectionClosedError, ProtocolError
 from telex.protocol.conversation import Phase
 from telex.protocol.problems import read_problem
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from telex.protocol.conversation import Conversation
     from telex.protocol.message import Message
-
-_GOOD_ENDINGS: Final = ("closed", "shutting-down")
-"""Codes with which a peer ends as it should."""
 
 
 class Ending:
@@ -36,7 +34,7 @@ class Ending:
         self._was_told = False
 
     def note(self, unsent: int, cause: BaseException | None) -> None:
-        """Take note of how the conversation ends; where only the peer has ended it, so do we."""
+        """Take note of how the conversation ends, and what was unsent then."""
         conversation = self._conversation
         self.unsent = unsent
         if cause is not None:
@@ -44,8 +42,7 @@ class Ending:
         if isinstance(conversation.error, ProtocolError):
             self._cause = conversation.error
         if conversation.phase is Phase.FINISHING:
-            self.is_good = conversation.closed_error().code in _GOOD_ENDINGS and not unsent
-            conversation.close("closed", "so does this side")
+            self.is_good = conversation.closed_error().code in GOOD_ENDINGS and not unsent
 
     def note_dropped(self, messages: Iterable[Message]) -> None:
         """Remember the first problem among messages that nobody will receive."""
@@ -77,7 +74,7 @@ class Ending:
         farewell = self._conversation.farewell
         if self._problem is not None or self._was_told:
             return self._problem
-        if farewell is not None and farewell.code not in _GOOD_ENDINGS:
+        if farewell is not None and farewell.code not in GOOD_ENDINGS:
             error = ConnectionClosedError(
                 "peer", farewell.detail or farewell.title, code=farewell.code
             )

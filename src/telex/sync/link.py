@@ -71,7 +71,7 @@ class Link:
         """Whether nothing is left of the connection."""
         self.ending: Final = Ending(self.conversation)
         """How it has ended."""
-        self.reception: Final = Reception(self.ending)
+        self.reception: Final = Reception(self.conversation, self.ending)
         """What has come and was not taken, and whether this side has closed."""
         self._channel: Final = Channel(sock, self.conversation, self.reception, encryption, early)
         # Reentrant for the sake of signal handlers: they find out by _is_busy where they are.
@@ -82,6 +82,7 @@ class Link:
         self._watch: Final = Watch(sock, self._wakeup)
         self._leader = _NOBODY
         self._leader_is_ready: Callable[[], object] = bool
+        self._to_do: Final[deque[Callable[[], object]]] = deque()
         self._followers: Final[deque[Follower]] = deque()
         self._is_kept_alive: Final = greeting.keepalive
         self._is_starved = False
@@ -180,6 +181,8 @@ class Link:
                 with self._lock:
                     if ready and not self._is_busy:
                         self._exchange(ready)
+                    while self._to_do and not self._is_busy:
+                        self._to_do.popleft()()
                     if is_ready():
                         return True
                     if channel.is_gone or self._is_busy or (has_waited and _has_passed(deadline)):
@@ -245,6 +248,20 @@ class Link:
                 self._is_busy = True
                 self.conversation.abandon(call)
                 self._is_busy = False
+
+    def give_up(self, call: Call, parts: deque[Message]) -> None:
+        """Want no more of an answer in parts, and drop those that came."""
+        with self._lock:
+            if not call.is_done:
+                self.abandon(call)
+            size = sum([part.memory_size for part in parts])
+            parts.clear()
+            self.hold_parts(-size)
+
+    def do_later(self, what: Callable[[], object]) -> None:
+        """Have something done by the next thread that waits; may be called at any moment at all."""
+        self._to_do.append(what)
+        self._wakeup.wake()
 
     def finish(self, deadline: float | None) -> bool:
         """Send what is unsent, say that nothing follows, and wait until the peer ends too.

@@ -67,7 +67,7 @@ class Output:
             return
         (piece,) = pieces
         try:
-            sent = sock.send(piece)
+            sent = sock.send(piece)  # as ``transport.send`` does, on the way of every request
         except BlockingIOError:
             sent = 0
         except OSError as error:

@@ -69,7 +69,9 @@ class Parts:
             answer.give_up()
 
     def __del__(self) -> None:
-        self.close()
+        # Whoever collects the garbage may be in the midst of the link's work, or of another one's.
+        if self._answer is not None:
+            self._link.do_later(self._answer.give_up)
 
 
 class _Answer:
@@ -102,11 +104,8 @@ class _Answer:
 
     def give_up(self) -> None:
         """Want no more of it."""
-        if self._call is not None and not self._call.is_done:
-            self._link.abandon(self._call)
-        size = sum([part.memory_size for part in self.parts])
-        self.parts.clear()
-        self._link.hold_parts(-size)
+        if self._call is not None:
+            self._link.give_up(self._call, self.parts)
 
     def _note_progress(self) -> None:
         assert self._call is not None

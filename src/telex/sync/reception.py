@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from telex.inbox import Inbox
 from telex.log import safe_logger
+from telex.protocol.conversation import Phase
 
 if TYPE_CHECKING:
+    from telex.protocol.conversation import Conversation
     from telex.protocol.message import Message
     from telex.sync.ending import Ending
 
@@ -24,12 +26,13 @@ logger: Final = safe_logger("telex.client")
 class Reception:
     """The user of a channel: it keeps the messages, and hands what ends them to ``ending``."""
 
-    def __init__(self, ending: Ending) -> None:
+    def __init__(self, conversation: Conversation, ending: Ending) -> None:
         self.inbox: Final = Inbox()
         self.unread_parts: int = 0
         """Bytes of parts of answers that have come and were not taken."""
         self.is_closing: bool = False
         """Whether this side has closed: what still comes is dropped."""
+        self._conversation: Final = conversation
         self._ending: Final = ending
         self._stall_was_told = False
 
@@ -43,8 +46,10 @@ class Reception:
             self.inbox.add(messages)
 
     def ended(self, unsent: int, cause: BaseException | None) -> None:
-        """Take note of how the conversation ends."""
+        """Take note of how the conversation ends; where only the peer has ended it, so do we."""
         self._ending.note(unsent, cause)
+        if self._conversation.phase is Phase.FINISHING:
+            self._conversation.close("closed", "so does this side")
 
     # What the link asks
 

@@ -450,7 +450,10 @@ class ServerConnection(Session):
         self._account()
 
     def _goes_on_as_before(self) -> bool:
-        """Whether a turn has left nothing behind, as nearly all do: nothing is held, or ends."""
+        """Whether a turn has left nothing behind, as nearly all do: nothing is held, or ends.
+
+        The short way to what ``_settle`` would decide; whatever it looks at is looked at here.
+        """
         return (
             self.watched == READ
             and self._output is None
