@@ -388,4 +388,4 @@ def check_what_was_written(end: End) -> None:
 
 
 TestPipe = pytest.mark.timeout(300)(Pipe.TestCase)
-TestPipe.settings = settings(max_examples=400, stateful_step_count=60, deadline=None)
+TestPipe.settings = settings(max_examples=250, stateful_step_count=60, deadline=None)

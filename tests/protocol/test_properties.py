@@ -103,7 +103,7 @@ def test_what_is_written_is_understood_by_the_reference(sent: Message) -> None:
     assert exact(outcome.messages) == exact([parsed(sent)])
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(rows_of_header_blocks())
 def test_the_fast_path_and_the_general_parser_agree(blocks: list[bytes]) -> None:
     """Whatever the fast path remembers, each block is read as the general parser reads it alone."""
@@ -130,7 +130,7 @@ def test_both_ways_to_a_number_agree(front: str, digits: str, start: int) -> Non
     assert number_by_loop(data, start, len(data)) == number_by_search(data, start, len(data))
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(header_blocks())
 def test_the_general_parser_and_the_reference_agree(block: bytes) -> None:
     """A header block is valid for both or for neither, and says the same to both."""
