@@ -36,13 +36,14 @@ SOURCES := $(shell find src/telex -name '*.py')
 CAN_COMPILE := $(PY) _build/compiler.py
 
 # The core is what is compiled and the words it is written in.
-CORE_SOURCES := src/telex/protocol/*,src/telex/errors.py,src/telex/limits.py
-CORE_TESTS := tests/protocol tests/test_errors.py tests/test_limits.py
+CORE_SOURCES := src/telex/wire/*,src/telex/conversation/*,src/telex/connection/*,src/telex/errors.py,src/telex/limits.py
+CORE_TESTS := tests/wire tests/conversation tests/connection tests/test_errors.py tests/test_limits.py
 OTHER_TESTS := tests $(addprefix --ignore=,$(CORE_TESTS)) --ignore=tests/typing
 # Compiled, the core is tested by itself, and in every pair of client and server. What takes long there
 # is waiting for limits, which compiling does not change.
 COMPILED_TESTS := $(CORE_TESTS) tests/behaviour --ignore=tests/behaviour/test_limits.py \
-    tests/test_application.py tests/test_course.py tests/test_package.py tests/test_tracing.py
+    tests/application/test_application.py tests/observation/test_tracing.py \
+    tests/test_course.py tests/test_package.py
 CHECKED := $(wildcard src tests _build setup.py conformance benchmarks docs/*.py examples fuzz)
 
 .NOTPARALLEL:
@@ -150,7 +151,7 @@ $(VENV)/.fuzz: $(VENV)/.created pyproject.toml
 	@touch $@
 
 $(COMPILED)/.built: $(VENV)/.created $(BUILD_FILES) $(SOURCES)
-	@echo "Compiling the protocol, which takes up to two minutes"
+	@echo "Compiling the core, which takes up to two minutes"
 	rm -rf $(COMPILED)
 	TELEX_MYPYC=1 $(PIP_INSTALL) --no-deps --target $(COMPILED) .
 	@touch $@

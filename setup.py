@@ -11,6 +11,11 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
+_COMPILED_ROOMS = ("wire", "conversation", "connection")
+
+_STAY_INTERPRETED = ("__init__.py", "generics.py", "lazy_msgspec.py")
+"""Files of these rooms that are not compiled; the latter two say why."""
+
 
 def extensions() -> list[Extension]:
     """Return what every message passes as extensions if it is to be compiled, else nothing."""
@@ -19,8 +24,10 @@ def extensions() -> list[Extension]:
     from mypyc.build import mypycify
 
     package = Path("src/telex")
-    protocol = [path for path in package.glob("protocol/*.py") if path.name != "__init__.py"]
-    modules = sorted(map(str, [*protocol, package / "handlers.py", package / "session.py"]))
+    rooms = [path for room in _COMPILED_ROOMS for path in package.glob(f"{room}/*.py")]
+    core = [path for path in rooms if path.name not in _STAY_INTERPRETED]
+    dispatch = [package / "application" / f"{name}.py" for name in ("handler", "session")]
+    modules = sorted(map(str, [*core, *dispatch]))
     options = ["--follow-imports=silent"]  # errors elsewhere are no obstacle
     return mypycify([*options, *modules], opt_level="3", debug_level="1", group_name="telex")
 

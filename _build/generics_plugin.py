@@ -11,7 +11,13 @@ from collections.abc import Callable
 
 from mypy.plugin import ClassDefContext, Plugin
 
-_COMPILED = ("telex.protocol.", "telex.handlers.", "telex.session.")
+_COMPILED = (
+    "telex.wire.",
+    "telex.conversation.",
+    "telex.connection.",
+    "telex.application.handler.",
+    "telex.application.session.",
+)
 """The modules that setup.py has compiled."""
 
 

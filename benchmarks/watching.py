@@ -18,9 +18,9 @@ from types import FrameType
 from typing import Any, Final
 
 from telex import Application, Limits, Message, Observer
-from telex.administration import administered
+from telex.conversation.handshake import Greeting
 from telex.metrics import Metrics
-from telex.protocol.greeting import Greeting
+from telex.observation.administration import administered
 from telex.sync.loop import READ, Loop
 from telex.sync.service import Service
 from telex.sync.watched_connection import connection_type

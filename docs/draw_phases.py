@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from telex.protocol.phases import TRANSITIONS, Phase
+from telex.conversation.states import TRANSITIONS, Phase
 
 PAGE = Path(__file__).parent / "wire-format.md"
 

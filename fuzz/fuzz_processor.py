@@ -35,7 +35,7 @@ sys.path.insert(0, str(PROJECT))
 with atheris.instrument_imports(include=["telex"]):
     import telex
     from tests import reference
-    from tests.wire import exact, frame, outcome_in_batches, outcome_one_by_one, what_and_where
+    from tests.framing import exact, frame, outcome_in_batches, outcome_one_by_one, what_and_where
 
 MEMORY_PER_BYTE = 64
 """Bytes of memory that a received byte may cost; arrays inside arrays, the dearest, cost 40."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Helpers that assert on a test's behalf explain themselves as tests do.
-pytest.register_assert_rewrite("tests.wire", "tests.reference")
+pytest.register_assert_rewrite("tests.framing", "tests.reference")
 
 # No deadline: how long an example takes says more about the machine than about the code. Under CI
 # the examples are the same in every run; at a desk they are new each time.

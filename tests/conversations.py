@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from telex import Limits, Message, MessageProcessor
-from telex.protocol.conversation import Conversation, Greeting
+from telex.conversation.conversation import Conversation, Greeting
 from telex.tokens import Tokens
 
 TOKEN = "5ecret"

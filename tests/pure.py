@@ -1,4 +1,4 @@
-"""The protocol as it stands in Python, loaded beside the compiled one that is in use.
+"""The wire format as it stands in Python, loaded beside the compiled one that is in use.
 
 A wheel brings each compiled module together with its source, so that both can be held against
 each other in one process.
@@ -18,21 +18,21 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import telex
-import telex.protocol
+import telex.wire
 
-PACKAGE = "telex.protocol"
-SOURCES = Path(telex.protocol.__path__[0])
+PACKAGE = "telex.wire"
+SOURCES = Path(telex.wire.__path__[0])
 
 
 class Build(NamedTuple):
-    """The classes of one build of the protocol."""
+    """The classes of one build of the wire format."""
 
     message: Any
     processor: Any
 
 
 class _SourceFinder(MetaPathFinder):
-    """Finds the sources of the protocol, and never what was compiled from them."""
+    """Finds the sources of the wire format, and never what was compiled from them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -50,7 +50,7 @@ class _SourceFinder(MetaPathFinder):
 
 @functools.cache
 def pure_build() -> Build:
-    """Load the protocol from its sources, and leave the modules in use as they are."""
+    """Load the wire format from its sources, and leave the modules in use as they are."""
     in_use = {name: module for name, module in sys.modules.items() if _belongs(name)}
     finder = _SourceFinder()
     _forget_modules()
@@ -62,7 +62,7 @@ def pure_build() -> Build:
         sys.meta_path.remove(finder)
         _forget_modules()
         sys.modules.update(in_use)
-        setattr(telex, "protocol", in_use[PACKAGE])  # noqa: B010
+        setattr(telex, "wire", in_use[PACKAGE])  # noqa: B010
     return Build(message, processor)
 
 

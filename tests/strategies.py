@@ -10,7 +10,7 @@ import json
 from hypothesis import strategies as st
 
 from telex.testing.strategies import KNOWN_FIELDS, json_values, messages
-from tests.wire import frame
+from tests.framing import frame
 
 RIGHT_VALUES: dict[str, tuple[str, ...]] = {
     "byteorder": ('"little"', '"big"'),

@@ -1,6 +1,6 @@
 """The build: when it compiles, when it does not, and what it says then.
 
-Each test builds a copy of the project whose protocol is one small module.
+Each test builds a copy of the project whose core is one small module.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ def project(tmp_path: Path) -> Path:
         shutil.copy(PROJECT / name, tmp_path)
     shutil.copytree(PROJECT / "_build", tmp_path / "_build")
     package = tmp_path / "src" / "telex"
-    (package / "protocol").mkdir(parents=True)
+    for room in ("application", "wire"):
+        (package / room).mkdir(parents=True)
+        (package / room / "__init__.py").touch()
     (package / "__init__.py").write_text('__version__ = "1.2.3"\n')
-    (package / "protocol" / "__init__.py").touch()
-    (package / "protocol" / "small.py").write_text("def five() -> int:\n    return 5\n")
-    (package / "handlers.py").touch()
-    (package / "session.py").touch()
+    (package / "wire" / "small.py").write_text("def five() -> int:\n    return 5\n")
+    (package / "application" / "handler.py").touch()
+    (package / "application" / "session.py").touch()
     return tmp_path
 
 
@@ -68,10 +69,11 @@ def test_a_build_that_must_not_compile_makes_a_wheel_for_every_platform(project:
         modules = {name for name in wheel.namelist() if name.startswith("telex/")}
     assert modules == {
         "telex/__init__.py",
-        "telex/handlers.py",
-        "telex/protocol/__init__.py",
-        "telex/protocol/small.py",
-        "telex/session.py",
+        "telex/application/__init__.py",
+        "telex/application/handler.py",
+        "telex/application/session.py",
+        "telex/wire/__init__.py",
+        "telex/wire/small.py",
     }
 
 

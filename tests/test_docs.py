@@ -33,7 +33,7 @@ ALL_PAGES = [
 
 CHECKED_ELSEWHERE = {
     "": "a drawing",
-    "mermaid": "tests/protocol/test_phases.py",
+    "mermaid": "tests/conversation/test_states.py",
     "ini": "test_what_deployment_shows_are_the_files, and test_deployment",
     "sh": "test_what_deployment_shows_are_the_files, and test_deployment",
     "dockerfile": "test_what_deployment_shows_are_the_files, and test_deployment",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from telex import Application, Message, Observer, TelexError
-from telex.application import Peer
-from telex.protocol.processor import State
+from telex.application.peer import Peer
 from telex.testing.serving import FrontEnd, Serving, start
+from telex.wire.processor import State
 from tests.behaviour.stage import PATIENCE
 
 ANY_PORT = "tcp://127.0.0.1:0"

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from benchmarks.loads.outcome import FrontEnd
 from telex import Application, Message, Observer
-from telex.application import Peer
+from telex.application.peer import Peer
 
 _LONGEST_WORK: Final = 0.01
 """Seconds that a handler takes at most; each takes another time, so that answers overtake."""

@@ -13,7 +13,9 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from telex.address import Address
-from telex.application import Application, Peer
+from telex.application.application import Application
+from telex.application.observer import Observer
+from telex.application.peer import Peer
 from telex.errors import (
     AddressError,
     ConnectError,
@@ -30,9 +32,8 @@ from telex.errors import (
     WaitTimeoutError,
 )
 from telex.limits import Limits
-from telex.observer import Observer
-from telex.protocol.message import Message, MessageFactory
-from telex.protocol.processor import MessageProcessor, State
+from telex.wire.message import Message, MessageFactory
+from telex.wire.processor import MessageProcessor, State
 
 __all__ = [
     "Address",

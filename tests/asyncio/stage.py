@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from telex import Address, Application, Limits, Message, MessageProcessor, Observer, TelexError
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.asyncio import Connection, Server, connect, serve
 
 PATIENCE = 30.0

@@ -15,8 +15,8 @@ from telex import Limits, Message
 from telex.asyncio import acceptor as module
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.service import Service
-from telex.listener import Listener
-from telex.protocol.conversation import Greeting
+from telex.conversation.conversation import Greeting
+from telex.network.listener import Listener
 from tests.asyncio.stage import echoing, in_loop, serving, wait_until
 
 

@@ -27,7 +27,7 @@ from telex import (
     TooLargeError,
     WaitTimeoutError,
 )
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.asyncio import connect
 from telex.asyncio.link import Link
 
@@ -679,7 +679,7 @@ async def test_a_missing_socket_file_is_a_connect_error(tmp_path: Path) -> None:
 @in_loop
 async def test_all_that_a_name_stands_for_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second address is used when the first refuses, and each failure is told."""
-    from telex.resolver import Endpoint
+    from telex.network.resolver import Endpoint
 
     async with serving() as stage:
         good = Endpoint(socket.AF_INET, ("127.0.0.1", stage.address.port))

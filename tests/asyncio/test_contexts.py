@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from telex import Application, Limits, Message
-from telex.application import Peer
+from telex.application.peer import Peer
 
 from .stage import PATIENCE, in_loop, serving, wait_until
 

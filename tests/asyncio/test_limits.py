@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, ProtocolError
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.asyncio import serve
 from telex.asyncio.server_connection import ServerConnection
 

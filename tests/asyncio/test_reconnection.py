@@ -12,7 +12,7 @@ import pytest
 
 from telex import AddressError, ConnectError, ConnectionClosedError, Message
 from telex.asyncio import Connection, connect, reconnecting, serve
-from telex.resolver import Endpoint
+from telex.network.resolver import Endpoint
 from telex.tls import client_context, server_context
 from tests.certificates import Authority
 

@@ -21,7 +21,7 @@ from telex import (
     Message,
     Observer,
 )
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.asyncio import serve
 from tests.reader import free_port
 
@@ -55,7 +55,7 @@ async def test_a_server_can_be_awaited_and_closed() -> None:
 @in_loop
 async def test_every_address_of_a_name_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name with an IPv4 and an IPv6 address is listened on at both, with one port."""
-    from telex.resolver import Endpoint
+    from telex.network.resolver import Endpoint
 
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
@@ -63,7 +63,7 @@ async def test_every_address_of_a_name_is_served(monkeypatch: pytest.MonkeyPatch
         Endpoint(socket.AF_INET, ("127.0.0.1", 0)),
         Endpoint(socket.AF_INET6, ("::1", 0, 0, 0)),
     ]
-    monkeypatch.setattr("telex.listener.resolve", lambda address: both)
+    monkeypatch.setattr("telex.network.listener.resolve", lambda address: both)
     async with serving(address="tcp://localhost:0") as stage:
         for host in ("127.0.0.1", "::1"):
             reader, writer = await asyncio.open_connection(host, stage.address.port)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from telex import Address, Application, ConnectError, ConnectionClosedError, Limits, Message
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.asyncio import Connection, connect
 from telex.tls import client_context, server_context
 from tests.certificates import Authority

@@ -21,7 +21,7 @@ import telex
 import telex.asyncio
 import telex.sync
 from telex import Address, Application, Message, MessageProcessor, TelexError
-from telex.application import MessageKeywords, Peer
+from telex.application.peer import MessageKeywords, Peer
 from telex.testing.loop_thread import LoopThread
 from telex.testing.serving import FrontEnd, start
 

@@ -18,7 +18,7 @@ from telex import (
     Message,
     TelexError,
 )
-from telex.application import Peer
+from telex.application.peer import Peer
 from tests.behaviour.stage import PATIENCE, Connect, Serve, receive_all
 from tests.behaviour.transports import over_every_transport
 from tests.certificates import Authority

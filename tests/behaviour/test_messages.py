@@ -15,7 +15,7 @@ from telex import (
     Refusal,
     WaitTimeoutError,
 )
-from telex.application import Peer
+from telex.application.peer import Peer
 from tests.behaviour.stage import PATIENCE, Background, Connect, Serve, receive_some, wait_until
 from tests.behaviour.transports import over_every_transport
 

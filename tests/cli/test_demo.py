@@ -7,9 +7,9 @@ import re
 import pytest
 
 from telex import Message
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.cli import demo
-from telex.protocol.processor import State
+from telex.wire.processor import State
 from tests.cli.stage import Telex
 from tests.sync.stage import pause_until
 

@@ -14,8 +14,8 @@ import pytest
 from telex import Address, Message
 from tests.certificates import Authority
 from tests.cli.stage import ANY_PORT, Telex, program, serving
+from tests.server.test_workers import children_of
 from tests.sync.stage import PATIENCE, receive_until_goodbye, wait_until
-from tests.test_workers import children_of
 
 APPLICATION = """
 import asyncio

@@ -20,8 +20,8 @@ import pytest
 
 import telex.sync
 from telex import Address, Application, ConnectionClosedError, Message
-from telex.administration import CLOSE
 from telex.cli.top import _Operator
+from telex.observation.administration import CLOSE
 from tests.cli.stage import COMMAND, Telex, serving
 from tests.sync.stage import PATIENCE, wait_until
 from tests.watching import serving as served

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from telex.administration import ConnectionState, Slowest, Snapshot, Traffic
 from telex.cli.top_rows import (
     Column,
     rows_of,
@@ -15,6 +14,7 @@ from telex.cli.top_rows import (
     short_time,
     sorted_rows,
 )
+from telex.observation.administration import ConnectionState, Slowest, Snapshot, Traffic
 
 
 def state(number: int, **facts: Any) -> ConnectionState:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from telex.administration import Slowest, Snapshot, Traffic
 from telex.cli import keys
 from telex.cli.top_rows import TITLES, Column
 from telex.cli.top_view import View
+from telex.observation.administration import Slowest, Snapshot, Traffic
 from tests.cli.test_top_rows import snapshot, state
 
 HEAD = 3

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from telex import Message
-from telex.protocol.conversation import Conversation, Greeting
+from telex.conversation.conversation import Conversation, Greeting
 from telex.sync import Connection, connect
 from tests.sync.stage import PATIENCE, ROOMY
 

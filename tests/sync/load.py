@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from telex import Address, Message, TelexError
-from telex.protocol.conversation import Call
+from telex.conversation.conversation import Call
 from tests.sync.stage import PATIENCE
 from tests.sync.talking import Talker
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from telex import Address, Application, Limits, Message, MessageProcessor, Observer, TelexError
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.sync import Connection, Server, client, connect, serve
 
 ROOMY = Limits(max_content_size=1 << 30)

@@ -16,7 +16,7 @@ from typing import Any, Self
 import pytest
 
 from telex import Message
-from telex.protocol.conversation import Call, Conversation, Greeting
+from telex.conversation.conversation import Call, Conversation, Greeting
 from tests.sync.stage import PATIENCE, ROOMY
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from telex import Message
-from telex.listener import Listener
+from telex.network.listener import Listener
 from telex.sync import acceptor, serve, server
 from telex.sync.loop import READ, Loop
 from tests.sync.stage import PATIENCE, Running, echoing, receive_one, running, wait_until

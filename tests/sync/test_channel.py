@@ -11,10 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from telex import ConnectionClosedError, Message
-from telex.encryption import Encryption
-from telex.protocol.conversation import Conversation, Greeting, Phase
-from telex.protocol.problems import problem_message
-from telex.sockets import prepare
+from telex.conversation.conversation import Conversation, Greeting, Phase
+from telex.conversation.error_content import problem_message
+from telex.network.sockets import prepare
+from telex.security.encryption import Encryption
 from telex.sync.channel import Channel
 from telex.tls import client_context, server_context
 from tests.certificates import Authority

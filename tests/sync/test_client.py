@@ -29,8 +29,8 @@ from telex import (
     TooLargeError,
     WaitTimeoutError,
 )
-from telex.protocol.batch import BATCH_SIZE
-from telex.resolver import Endpoint
+from telex.conversation.batch import BATCH_SIZE
+from telex.network.resolver import Endpoint
 from telex.sync import Connection, connect, dialing, link, reception
 from telex.sync.output import Output
 from tests.sync.stage import (

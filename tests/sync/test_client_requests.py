@@ -18,7 +18,7 @@ from telex import (
     TelexError,
     WaitTimeoutError,
 )
-from telex.protocol.conversation import Call
+from telex.conversation.conversation import Call
 from telex.sync import Connection, link, pipeline, reception
 from telex.sync.answers import answer_to
 from telex.sync.deadlines import moment_in

@@ -23,8 +23,8 @@ from telex import (
     RequestTimeoutError,
     WaitTimeoutError,
 )
-from telex.inbox import Inbox
-from telex.protocol.problems import problem_message, read_problem
+from telex.connection.inbox import Inbox
+from telex.conversation.error_content import problem_message, read_problem
 from telex.sync import Connection, connect, ending, reception
 from telex.sync.link import Link
 from tests.sync.answering import Answerer, answering, echo, never

@@ -15,7 +15,7 @@ import pytest
 
 import telex
 from telex import Application, ConnectionClosedError, Limits, Message, Observer
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.sync import serve, server_connection
 from tests.sync.stage import (
     PATIENCE,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telex import Application, ConnectionClosedError, Limits, Message, MessageProcessor
-from telex.protocol.conversation import Greeting
-from telex.session import Run
+from telex.application.session import Run
+from telex.conversation.conversation import Greeting
 from telex.sync.loop import READ, WRITE, Loop
 from telex.sync.server_connection import ServerConnection
 from telex.sync.service import Service

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, RemoteError
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.sync import serve, server_connection
 from tests.sync.stage import (
     PATIENCE,

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, RemoteError, TooLargeError
-from telex.session import LINGER_SECONDS
+from telex.application.session import LINGER_SECONDS
 from telex.sync import loop, serve, server
 from telex.sync.output import Output
 from telex.sync.transport import RECEIVE_SIZE

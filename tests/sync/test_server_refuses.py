@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from telex import IncompleteMessageError, Limits, Message, ProtocolError
+from tests.framing import frame
 from tests.sync.stage import (
     Running,
     name_of,
@@ -24,7 +25,6 @@ from tests.sync.stage import (
     running,
     warnings_about,
 )
-from tests.wire import frame
 
 MESSAGE = Message("a message that is cut", subject="any").to_bytes()
 HEADER_SIZE = 2 + int.from_bytes(MESSAGE[:2])

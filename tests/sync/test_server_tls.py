@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from telex import AddressError, Application, ConnectionClosedError, Limits, Message
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.sync import serve, server_connection
 from telex.tls import client_context, server_context
 from tests.certificates import Authority, Pair

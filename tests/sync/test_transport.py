@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from telex import ConnectionClosedError
-from telex.sockets import prepare
+from telex.network.sockets import prepare
 from telex.sync.transport import end_sending, receive, receive_into
 from tests.sync.stage import reset
 

@@ -24,7 +24,7 @@ from telex import (
     MessageProcessor,
     TelexError,
 )
-from telex.application import Peer
+from telex.application.peer import Peer
 from telex.sync import Server, connect, serve, server_connection
 from telex.sync.wakeup import Wakeup
 from tests.sync.stage import (

@@ -11,18 +11,18 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.watched_connection import connection_types
-from telex.encryption import Encryption
-from telex.endings import reason_of
 from telex.log import safe_logger
-from telex.resolver import name_of
-from telex.sockets import prepare
+from telex.network.os_errors import reason_of
+from telex.network.resolver import name_of
+from telex.network.sockets import prepare
+from telex.security.encryption import Encryption
 
 if TYPE_CHECKING:
     import socket
     import ssl
 
     from telex.asyncio.service import Service
-    from telex.listener import Listener
+    from telex.network.listener import Listener
 
 _MOST_IN_A_TURN: Final = 256
 """Connections accepted before those that exist already get their turn again."""

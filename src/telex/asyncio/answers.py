@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from telex.application.session import about
 from telex.asyncio.waiting import until, wake
 from telex.errors import ContentError, RequestTimeoutError
-from telex.protocol.message import Message
-from telex.session import about
+from telex.wire.message import Message
 
 if TYPE_CHECKING:
     from telex.asyncio.link import Link
-    from telex.protocol.conversation import Call
+    from telex.conversation.conversation import Call
 
 
 async def progress_of(call: Call, link: Link, deadline: float | None) -> bool:

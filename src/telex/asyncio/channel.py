@@ -18,19 +18,19 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from telex.asyncio.waiting import Waiters
-from telex.encryption import begins_tls
-from telex.endings import what_was_cut
 from telex.errors import ConnectionClosedError
-from telex.resolver import name_of
-from telex.sockets import user_at_other_end
+from telex.network.os_errors import what_was_cut
+from telex.network.resolver import name_of
+from telex.network.sockets import user_at_other_end
+from telex.security.encryption import begins_tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from telex.encryption import Encryption
+    from telex.conversation.conversation import Conversation
     from telex.limits import Limits
-    from telex.protocol.conversation import Conversation
-    from telex.protocol.message import Message
+    from telex.security.encryption import Encryption
+    from telex.wire.message import Message
 
 RECEIVE_SIZE: Final = 256 * 1024
 """Bytes taken from a socket at once."""

@@ -19,7 +19,9 @@ from telex.asyncio.opening import Opening
 from telex.asyncio.parts import Parts
 from telex.asyncio.pipeline import Pipeline
 from telex.asyncio.waiting import moment_in
-from telex.endings import NO_END
+from telex.conversation.batch import BATCH_SIZE
+from telex.conversation.conversation import Conversation, Greeting
+from telex.conversation.handshake import check_room
 from telex.errors import (
     ConnectError,
     ConnectionClosedError,
@@ -29,10 +31,8 @@ from telex.errors import (
 )
 from telex.limits import Limits
 from telex.log import safe_logger
-from telex.protocol.batch import BATCH_SIZE
-from telex.protocol.conversation import Conversation, Greeting
-from telex.protocol.greeting import check_room
-from telex.protocol.message import message_from
+from telex.network.os_errors import NO_END
+from telex.wire.message import message_from
 
 if TYPE_CHECKING:
     import ssl
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from telex.address import Address
-    from telex.application import MessageKeywords
+    from telex.application.peer import MessageKeywords
     from telex.asyncio.channel import Channel
-    from telex.protocol.message import Message
+    from telex.wire.message import Message
 
 _SHORT_PATIENCE: Final = 1.0
 """Seconds that closing takes at most where something has gone wrong, or was given up."""

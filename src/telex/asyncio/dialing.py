@@ -15,12 +15,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.channel import Channel
-from telex.encryption import Encryption
-from telex.endings import reason_of
 from telex.errors import AddressError, ConnectError
-from telex.resolver import name_of, resolve
-from telex.sockets import prepare
-from telex.tls import client_context
+from telex.network.os_errors import reason_of
+from telex.network.resolver import name_of, resolve
+from telex.network.sockets import prepare
+from telex.security.encryption import Encryption
+from telex.security.tls import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from telex.address import Address
     from telex.asyncio.channel import User
     from telex.limits import Limits
-    from telex.resolver import Endpoint
+    from telex.network.resolver import Endpoint
 
 _PLAIN_WORDS: Final = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS; right may be tcp://",

@@ -11,19 +11,19 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.waiting import Waiters
-from telex.endings import GOOD_ENDINGS, ended_by_peer, reason_of, what_was_cut
+from telex.connection.inbox import Inbox
+from telex.conversation.batch import BATCH_SIZE
+from telex.conversation.conversation import Conversation, Greeting, Phase
+from telex.conversation.error_content import read_problem
 from telex.errors import ConnectionClosedError, RequestTimeoutError
-from telex.inbox import Inbox
 from telex.log import safe_logger
-from telex.protocol.batch import BATCH_SIZE
-from telex.protocol.conversation import Conversation, Greeting, Phase
-from telex.protocol.problems import read_problem
+from telex.network.os_errors import GOOD_ENDINGS, ended_by_peer, reason_of, what_was_cut
 
 if TYPE_CHECKING:
     from telex.asyncio.channel import Channel
+    from telex.conversation.conversation import Call
     from telex.limits import Limits
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
+    from telex.wire.message import Message
 
 INBOX_SIZE: Final = 16 * 1024 * 1024
 """Bytes that may have come and not been taken before nothing more is read."""

@@ -9,16 +9,16 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from telex.application.session import about
 from telex.asyncio.waiting import Waiters, moment_in
 from telex.errors import RequestTimeoutError
-from telex.session import about
 
 if TYPE_CHECKING:
     from typing import Self
 
     from telex.asyncio.link import Link
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
+    from telex.conversation.conversation import Call
+    from telex.wire.message import Message
 
 
 class Parts:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from telex.asyncio.answers import answer_of, late, progress_of
 from telex.asyncio.waiting import moment_in
 from telex.errors import TelexError
-from telex.protocol.message import message_from
+from telex.wire.message import message_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
     from telex.asyncio.link import Link
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
+    from telex.conversation.conversation import Call
+    from telex.wire.message import Message
 
 _END: Final = object()
 

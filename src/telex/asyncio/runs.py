@@ -14,15 +14,15 @@ from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from telex.handlers import Style
+from telex.application.handler import Style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from contextvars import Context
 
+    from telex.application.session import Run
     from telex.asyncio.server_connection import ServerConnection
     from telex.asyncio.service import Service
-    from telex.session import Run
 
     Outcome = tuple[Any, Exception | None]
 

@@ -17,16 +17,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from telex import __version__
+from telex.application.notifier import observers_of
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.opening import Opening
 from telex.asyncio.service import LAST_TURNS, Service
 from telex.asyncio.signals import handling
-from telex.audience import observers_of
 from telex.limits import Limits
-from telex.listener import SharedAddress
 from telex.log import safe_logger
-from telex.terms import address_of, check_terms, greeting_with, listen_at
-from telex.tls import reload_certificates
+from telex.network.listener import SharedAddress
+from telex.security.tls import reload_certificates
+from telex.server.options import address_of, check_terms, greeting_with, listen_at
 
 if TYPE_CHECKING:
     import ssl
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from telex.address import Address
-    from telex.application import Application
-    from telex.listener import Listener
-    from telex.observer import Observer
-    from telex.tokens import Tokens
+    from telex.application.application import Application
+    from telex.application.observer import Observer
+    from telex.network.listener import Listener
+    from telex.security.tokens import Tokens
 
 _HOOK_SECONDS: Final = 1.0
 """How long shutdown hooks may take when there is a hurry."""
@@ -87,7 +87,7 @@ def serve(
         loop = asyncio.get_running_loop()
         served, observers = application, observers_of(application, observer)
         if admins is not None:
-            from telex.administration import administered
+            from telex.observation.administration import administered
 
             served, observers = administered(
                 application, observers, admins, shares_address=isinstance(address, SharedAddress)

@@ -13,24 +13,30 @@ import copy
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.application.session import (
+    LINGER_BYTES,
+    LINGER_SECONDS,
+    SILENT_SECONDS,
+    TOO_SLOW,
+    Session,
+)
 from telex.asyncio.runs import Runs
 from telex.asyncio.waiting import Waiters
-from telex.endings import ended_by_peer, not_handled, reason_of, what_was_cut
+from telex.conversation.conversation import Conversation, Phase
 from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
-from telex.protocol.conversation import Conversation, Phase
-from telex.protocol.message import message_from
-from telex.session import LINGER_BYTES, LINGER_SECONDS, SILENT_SECONDS, TOO_SLOW, Session
-from telex.tls import identity_of
+from telex.network.os_errors import ended_by_peer, not_handled, reason_of, what_was_cut
+from telex.security.tls import identity_of
+from telex.wire.message import message_from
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from telex.application import MessageKeywords
+    from telex.application.peer import MessageKeywords
+    from telex.application.session import Run
     from telex.asyncio.channel import Channel
     from telex.asyncio.service import Service
-    from telex.protocol.message import Message
-    from telex.session import Run
+    from telex.wire.message import Message
 
 _ENOUGH: Final = 64 * 1024
 """Bytes of output after which a generator that never waits lets others have a turn."""

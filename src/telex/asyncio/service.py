@@ -14,20 +14,20 @@ from collections import deque
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from telex.audience import audience_of
+from telex.application.notifier import notifier_of
 from telex.errors import ConnectionClosedError
 from telex.log import safe_logger
-from telex.threads import Threads
+from telex.server.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from telex.application import Application
+    from telex.application.application import Application
+    from telex.application.observer import Observer
+    from telex.application.session import Run
     from telex.asyncio.server_connection import ServerConnection
+    from telex.conversation.conversation import Greeting
     from telex.limits import Limits
-    from telex.observer import Observer
-    from telex.protocol.conversation import Greeting
-    from telex.session import Run
 
 SWEEP_SECONDS: Final = 0.25
 """How often connections are held to their times."""
@@ -61,7 +61,7 @@ class Service:
         self.application: Final = application
         self.limits: Final = limits
         self.greeting: Final = greeting
-        self.observer: Final = audience_of(observer)
+        self.observer: Final = notifier_of(observer)
         self.begun: Final[dict[Run, float]] = {}
         """When each handler began that is at work, where that is watched."""
         self.connections: set[ServerConnection] = set()

@@ -1,22 +1,22 @@
 """A connection of the asyncio server that somebody watches.
 
 It adds to ``server_connection`` what only this front-end can tell: how many bytes go, who is at the
-other end of a Unix socket. What is told of messages and handlers is ``telex.watched``'s.
+other end of a Unix socket. What is told of messages and handlers is ``telex.application``'s.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from telex.application.watched import FIELDS, Watched
 from telex.asyncio.channel import Channel
 from telex.asyncio.server_connection import ServerConnection
 from telex.errors import ConnectionClosedError
-from telex.watched import FIELDS, Watched
 
 if TYPE_CHECKING:
+    from telex.application.notifier import Notifier
     from telex.asyncio.service import Service
-    from telex.audience import Audience
-    from telex.protocol.message import Message
+    from telex.wire.message import Message
 
 
 class WatchedConnection(Watched, ServerConnection):
@@ -27,7 +27,7 @@ class WatchedConnection(Watched, ServerConnection):
     def __init__(self, service: Service, channel: Channel, address: str) -> None:
         super().__init__(service, channel, address)
         assert service.observer is not None
-        self._audience = service.observer
+        self._notifier = service.observer
         self._begun = service.begun
 
     @property
@@ -52,11 +52,11 @@ class WatchedConnection(Watched, ServerConnection):
 
     def took(self, size: int) -> None:
         """Take note that the channel has taken bytes to be sent."""
-        self._tell(self._audience.data_sent, size)
+        self._tell(self._notifier.data_sent, size)
 
     def _send(self, message: Message) -> None:
         super()._send(message)
-        self._tell(self._audience.message_sent, message)
+        self._tell(self._notifier.message_sent, message)
 
 
 class WatchedChannel(Channel):
@@ -74,9 +74,9 @@ class WatchedChannel(Channel):
 
 
 def connection_types(
-    audience: Audience | None,
+    notifier: Notifier | None,
 ) -> tuple[type[Channel], type[ServerConnection]]:
     """Return what the channels and connections of a server are, by who watches it."""
-    if audience is not None and audience.follows_messages:
+    if notifier is not None and notifier.follows_messages:
         return WatchedChannel, WatchedConnection
     return Channel, ServerConnection

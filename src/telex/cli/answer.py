@@ -13,7 +13,7 @@ from telex import ContentError
 from telex.cli.json_lines import json_line
 from telex.cli.terminal import Lines, writing_to
 from telex.printable import printable
-from telex.protocol.content import BINARY, BYTES, JSON, codec_of, form_of
+from telex.wire.content import BINARY, BYTES, JSON, codec_of, form_of
 
 if TYPE_CHECKING:
     from telex import Message

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from telex import WaitTimeoutError
 from telex.cli.failure import CommandError
+from telex.conversation.error_content import read_problem
 from telex.printable import printable
-from telex.protocol.problems import read_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

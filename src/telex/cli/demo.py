@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from telex import State, TelexError
-    from telex.application import Peer
+    from telex.application.peer import Peer
 
 _PIECE: Final = 20
 _LONGEST_WAIT: Final = 10.0

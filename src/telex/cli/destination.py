@@ -16,7 +16,7 @@ import typer
 from telex import Address, ConnectError, CredentialsError
 from telex.cli.failure import CommandError
 from telex.cli.options import DEFAULT_ADDRESS, naming_options, refuse_if, understood
-from telex.endings import reason_of
+from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
     import ssl
@@ -180,6 +180,6 @@ def _read_tls(
 ) -> ssl.SSLContext | None:
     if address.scheme != "tls":
         return None
-    from telex.tls import client_context
+    from telex.security.tls import client_context
 
     return client_context(ca, cert, key)

@@ -20,7 +20,7 @@ from telex import ContentError, Observer
 
 if TYPE_CHECKING:
     from telex import Message
-    from telex.application import Peer
+    from telex.application.peer import Peer
     from telex.cli.terminal import Lines
 
 _PROTO_HEADER_SIZE: Final = 2

@@ -12,10 +12,7 @@ from telex.cli.json_lines import JsonLines
 from telex.cli.loading import load_application
 from telex.cli.log import shown_log
 from telex.cli.options import DEFAULT_ADDRESS, refuse_if, understood
-from telex.cli.server_output import ServerOutput
-from telex.cli.serving import serve_by_workers, serve_here
-from telex.cli.terminal import standard_error
-from telex.cli.terms import (
+from telex.cli.serve_options import (
     Certificate,
     ClientAuthority,
     DrainTimeout,
@@ -29,6 +26,9 @@ from telex.cli.terms import (
     TokenFile,
     read_limits,
 )
+from telex.cli.server_output import ServerOutput
+from telex.cli.serving import serve_by_workers, serve_here
+from telex.cli.terminal import standard_error
 from telex.cli.transcript import MessagesOnly, Transcript, answers_nothing
 from telex.cli.watching import Admins, MetricsAddress, MetricsServer, NoAdmins, admins_at
 

@@ -21,7 +21,7 @@ from telex.log import safe_logger
 
 if TYPE_CHECKING:
     from telex import Address, Application
-    from telex.listener import SharedAddress
+    from telex.network.listener import SharedAddress
 
 Announce = Callable[["Address"], None]
 """What is called once, with the actual address, when all that are to serve there do."""
@@ -86,9 +86,9 @@ def serve_by_workers(
     Raises StartUpError when one of the first processes cannot start: then none is replaced. One
     that takes the place of another may fail for a reason that passes, and is replaced.
     """
-    from telex.listener import SharedAddress
-    from telex.terms import check_terms
-    from telex.workers import run_workers
+    from telex.network.listener import SharedAddress
+    from telex.server.options import check_terms
+    from telex.server.workers import run_workers
 
     tls = terms["tls"]
     check_terms(address, tls, terms["insecure"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from telex import Message
 from telex.cli.failure import CommandError
-from telex.protocol.content import BINARY, BYTES, OCTET_STREAM, codec_of, form_of
+from telex.wire.content import BINARY, BYTES, OCTET_STREAM, codec_of, form_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from telex import ContentError, Limits, RemoteError, RequestTimeoutError
-from telex.administration import CLOSE, LIST, CloseOrder, Snapshot
 from telex.cli.destination import (
     Authority,
     Certificate,
@@ -26,6 +25,7 @@ from telex.cli.options import DEFAULT_ADDRESS, refuse_if
 from telex.cli.terminal import standard_output
 from telex.cli.top_rows import TITLES, Column, rows_of, sorted_rows
 from telex.cli.top_view import View, headline
+from telex.observation.administration import CLOSE, LIST, CloseOrder, Snapshot
 from telex.printable import printable
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from telex.printable import printable
 
 if TYPE_CHECKING:
-    from telex.administration import ConnectionState, Snapshot, Traffic
+    from telex.observation.administration import ConnectionState, Snapshot, Traffic
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from telex.administration import Snapshot
+    from telex.observation.administration import Snapshot
 
 _HELP: Final = "left/right sort  r reverse  up/down select  x close  q quit"
 _NUMBER_WIDTH: Final = 5

@@ -14,7 +14,7 @@ from telex.printable import printable
 
 if TYPE_CHECKING:
     from telex import Message, TelexError
-    from telex.application import Peer
+    from telex.application.peer import Peer
     from telex.cli.terminal import Lines
 
 _PROTO_HEADER_SIZE: Final = 2

@@ -16,12 +16,12 @@ from telex.address import host_and_port
 from telex.cli.failure import CommandError, UsageError
 from telex.cli.hooks import StartUpError
 from telex.cli.options import refuse_if
-from telex.endings import reason_of
+from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
     from telex import Address
-    from telex.cli.terms import Safety
-    from telex.metrics import Metrics
+    from telex.cli.serve_options import Safety
+    from telex.observation.metrics import Metrics
 
 _PANEL: Final = "Watching it"
 
@@ -63,7 +63,7 @@ class MetricsServer:
 
     def __init__(self, where: str, processes: int) -> None:
         try:
-            from telex.metrics import Metrics
+            from telex.observation.metrics import Metrics
         except ModuleNotFoundError as missing:
             raise CommandError(str(missing)) from missing
         self._host, self._port = read_metrics_address(where)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
-from telex.endings import reason_of
 from telex.log import safe_logger
+from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from telex.listener import Listener
+    from telex.network.listener import Listener
     from telex.sync.loop import Loop
 
 _MOST_IN_A_TURN: Final = 256

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from telex.application.session import about
 from telex.errors import ContentError, RequestTimeoutError
-from telex.protocol.message import Message
-from telex.session import about
+from telex.wire.message import Message
 
 if TYPE_CHECKING:
-    from telex.protocol.conversation import Call
+    from telex.conversation.conversation import Call
     from telex.sync.link import Link
 
 

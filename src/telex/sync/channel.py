@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from telex.endings import what_was_cut
+from telex.conversation.conversation import Phase
 from telex.errors import ConnectionClosedError
-from telex.protocol.conversation import Phase
+from telex.network.os_errors import what_was_cut
 from telex.sync.output import Output
 from telex.sync.transport import end_sending, receive, receive_into
 
 if TYPE_CHECKING:
     import socket
 
-    from telex.encryption import Encryption
-    from telex.protocol.conversation import Conversation
-    from telex.protocol.message import Message
+    from telex.conversation.conversation import Conversation
+    from telex.security.encryption import Encryption
+    from telex.wire.message import Message
 
 
 class User(Protocol):

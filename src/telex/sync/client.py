@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from telex import __version__
 from telex.address import check_is_safe_for_tokens, meant_by
-from telex.endings import NO_END
+from telex.conversation.conversation import Greeting, Phase
+from telex.conversation.handshake import check_room
 from telex.errors import (
     ConnectError,
     ConnectionClosedError,
@@ -23,15 +24,14 @@ from telex.errors import (
 )
 from telex.limits import Limits
 from telex.log import safe_logger
-from telex.protocol.conversation import Greeting, Phase
-from telex.protocol.greeting import check_room
-from telex.protocol.message import message_from
+from telex.network.os_errors import NO_END
 from telex.sync.answers import answer_to
 from telex.sync.deadlines import moment_in
 from telex.sync.dialing import Dialing
 from telex.sync.link import Link
 from telex.sync.parts import Parts
 from telex.sync.pipeline import Pipeline
+from telex.wire.message import message_from
 
 if TYPE_CHECKING:
     import ssl
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from telex.address import Address
-    from telex.application import MessageKeywords
-    from telex.protocol.message import Message
+    from telex.application.peer import MessageKeywords
+    from telex.wire.message import Message
 
 _PATIENCE_AFTER_ERROR: Final = 1.0
 

@@ -13,18 +13,18 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from telex.encryption import Encryption
-from telex.endings import reason_of
 from telex.errors import AddressError, ConnectError
-from telex.resolver import name_of, resolve
-from telex.sockets import prepare
+from telex.network.os_errors import reason_of
+from telex.network.resolver import name_of, resolve
+from telex.network.sockets import prepare
+from telex.security.encryption import Encryption
+from telex.security.tls import client_context
 from telex.sync.deadlines import moment_in, seconds_until
-from telex.tls import client_context
 
 if TYPE_CHECKING:
     from telex.address import Address
     from telex.limits import Limits
-    from telex.resolver import Endpoint
+    from telex.network.resolver import Endpoint
 
 _HANDSHAKE_SIZE: Final = 16 * 1024
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from telex.endings import GOOD_ENDINGS
+from telex.conversation.conversation import Phase
+from telex.conversation.error_content import read_problem
 from telex.errors import ConnectionClosedError, ProtocolError
-from telex.protocol.conversation import Phase
-from telex.protocol.problems import read_problem
+from telex.network.os_errors import GOOD_ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from telex.protocol.conversation import Conversation
-    from telex.protocol.message import Message
+    from telex.conversation.conversation import Conversation
+    from telex.wire.message import Message
 
 
 class Ending:

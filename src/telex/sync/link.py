@@ -15,8 +15,8 @@ from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from telex.conversation.conversation import Conversation, Greeting, Phase
 from telex.errors import ConnectionClosedError
-from telex.protocol.conversation import Conversation, Greeting, Phase
 from telex.sync.channel import Channel
 from telex.sync.ending import Ending
 from telex.sync.follower import Follower
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
-    from telex.encryption import Encryption
+    from telex.conversation.conversation import Call
     from telex.limits import Limits
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
+    from telex.security.encryption import Encryption
+    from telex.wire.message import Message
 
     Said = TypeVar("Said")
 

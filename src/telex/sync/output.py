@@ -10,7 +10,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from telex.endings import ended_by_peer
+from telex.network.os_errors import ended_by_peer
 
 if TYPE_CHECKING:
     import socket

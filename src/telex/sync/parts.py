@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from telex.application.session import about
 from telex.errors import RequestTimeoutError
-from telex.session import about
 from telex.sync.deadlines import moment_in
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
+    from telex.conversation.conversation import Call
     from telex.sync.link import Link
+    from telex.wire.message import Message
 
 
 class Parts:

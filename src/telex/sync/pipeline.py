@@ -17,9 +17,9 @@ from telex.sync.deadlines import moment_in
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
+    from telex.conversation.conversation import Call
     from telex.sync.link import Link
+    from telex.wire.message import Message
 
 
 class Pipeline:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from telex.inbox import Inbox
+from telex.connection.inbox import Inbox
+from telex.conversation.conversation import Phase
 from telex.log import safe_logger
-from telex.protocol.conversation import Phase
 
 if TYPE_CHECKING:
-    from telex.protocol.conversation import Conversation
-    from telex.protocol.message import Message
+    from telex.conversation.conversation import Conversation
     from telex.sync.ending import Ending
+    from telex.wire.message import Message
 
 INBOX_SIZE: Final = 16 * 1024 * 1024
 """Bytes that may have come and not been taken before nothing more is read."""

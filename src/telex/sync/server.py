@@ -14,20 +14,20 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex import __version__
-from telex.audience import observers_of
-from telex.encryption import Encryption
+from telex.application.notifier import observers_of
 from telex.limits import Limits
-from telex.listener import SharedAddress
 from telex.log import safe_logger
-from telex.resolver import name_of
-from telex.sockets import prepare
+from telex.network.listener import SharedAddress
+from telex.network.resolver import name_of
+from telex.network.sockets import prepare
+from telex.security.encryption import Encryption
+from telex.security.tls import reload_certificates
+from telex.server.options import address_of, check_terms, greeting_with, listen_at
 from telex.sync.acceptor import Acceptor
 from telex.sync.deadlines import moment_in, seconds_until
 from telex.sync.loop import READ, Loop
 from telex.sync.service import Service
 from telex.sync.watched_connection import connection_type
-from telex.terms import address_of, check_terms, greeting_with, listen_at
-from telex.tls import reload_certificates
 
 if TYPE_CHECKING:
     import socket
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from telex.address import Address
-    from telex.application import Application
-    from telex.listener import Listener
-    from telex.observer import Observer
-    from telex.tokens import Tokens
+    from telex.application.application import Application
+    from telex.application.observer import Observer
+    from telex.network.listener import Listener
+    from telex.security.tokens import Tokens
 
 _LAST_TURNS: Final = 32
 """Turns in which a server that shuts down takes what its peers have sent already."""
@@ -91,7 +91,7 @@ def serve(
     greeting = greeting_with(_AGENT, tokens, kept)
     observers = observers_of(application, observer)
     if admins is not None:
-        from telex.administration import administered
+        from telex.observation.administration import administered
 
         application, observers = administered(
             application, observers, admins, shares_address=isinstance(address, SharedAddress)

@@ -12,27 +12,33 @@ import copy
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex.encryption import begins_tls
-from telex.endings import not_handled, what_was_cut, without_frames
+from telex.application.session import (
+    LINGER_BYTES,
+    LINGER_SECONDS,
+    SILENT_SECONDS,
+    TOO_SLOW,
+    Session,
+)
+from telex.conversation.conversation import Conversation, Phase
 from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
-from telex.protocol.conversation import Conversation, Phase
-from telex.protocol.message import message_from
-from telex.session import LINGER_BYTES, LINGER_SECONDS, SILENT_SECONDS, TOO_SLOW, Session
+from telex.network.os_errors import not_handled, what_was_cut, without_frames
+from telex.security.encryption import begins_tls
+from telex.security.tls import identity_of
 from telex.sync.loop import READ, WRITE
 from telex.sync.output import Output
 from telex.sync.transport import end_sending, receive, receive_into, send
-from telex.tls import identity_of
+from telex.wire.message import message_from
 
 if TYPE_CHECKING:
     import socket
     from typing import Unpack
 
-    from telex.application import MessageKeywords
-    from telex.encryption import Encryption
-    from telex.protocol.message import Message
-    from telex.session import Run
+    from telex.application.peer import MessageKeywords
+    from telex.application.session import Run
+    from telex.security.encryption import Encryption
     from telex.sync.service import Service
+    from telex.wire.message import Message
 
 _NEVER: Final = float("inf")
 _END: Final = object()

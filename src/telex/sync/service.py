@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from telex.audience import audience_of
-from telex.threads import Threads
+from telex.application.notifier import notifier_of
+from telex.server.threads import Threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from telex.application import Application
+    from telex.application.application import Application
+    from telex.application.observer import Observer
+    from telex.application.session import Run
+    from telex.conversation.conversation import Greeting
     from telex.limits import Limits
-    from telex.observer import Observer
-    from telex.protocol.conversation import Greeting
-    from telex.session import Run
     from telex.sync.loop import Loop
 
 
@@ -38,7 +38,7 @@ class Service:
         self.application: Final = application
         self.limits: Final = limits
         self.greeting: Final = greeting
-        self.observer: Final = audience_of(observer)
+        self.observer: Final = notifier_of(observer)
         self.begun: Final[dict[Run, float]] = {}
         """When each handler began that is at work, where that is watched."""
         self.threads: Final = Threads(max_workers)

@@ -9,7 +9,7 @@ import contextlib
 import socket
 from typing import Final
 
-from telex.endings import ended_by_peer
+from telex.network.os_errors import ended_by_peer
 
 RECEIVE_SIZE: Final = 64 * 1024
 """Bytes taken from a socket at once. More would be memory that comes from the system anew each

@@ -1,25 +1,25 @@
 """A connection of the selectors server that somebody watches.
 
 It adds to ``server_connection`` what only this front-end can tell: how many bytes go, who is at the
-other end of a Unix socket. What is told of messages and handlers is ``telex.watched``'s.
+other end of a Unix socket. What is told of messages and handlers is ``telex.application``'s.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from telex.application.watched import FIELDS, Watched
 from telex.errors import ConnectionClosedError
-from telex.sockets import user_at_other_end
+from telex.network.sockets import user_at_other_end
 from telex.sync.server_connection import ServerConnection
-from telex.watched import FIELDS, Watched
 
 if TYPE_CHECKING:
     import socket
 
-    from telex.audience import Audience
-    from telex.encryption import Encryption
-    from telex.protocol.message import Message
+    from telex.application.notifier import Notifier
+    from telex.security.encryption import Encryption
     from telex.sync.service import Service
+    from telex.wire.message import Message
 
 
 class WatchedConnection(Watched, ServerConnection):
@@ -32,7 +32,7 @@ class WatchedConnection(Watched, ServerConnection):
     ) -> None:
         super().__init__(service, sock, address, encryption)
         assert service.observer is not None
-        self._audience = service.observer
+        self._notifier = service.observer
         self._begun = service.begun
 
     @property
@@ -56,7 +56,7 @@ class WatchedConnection(Watched, ServerConnection):
 
     def _send(self, message: Message) -> None:
         super()._send(message)
-        self._tell(self._audience.message_sent, message)
+        self._tell(self._notifier.message_sent, message)
 
     def _gather(self) -> None:
         before = self.conversation.bytes_to_send
@@ -72,10 +72,10 @@ class WatchedConnection(Watched, ServerConnection):
         """Tell how much of what the conversation had to say it has no more."""
         size = before - self.conversation.bytes_to_send
         if size:
-            self._tell(self._audience.data_sent, size)
+            self._tell(self._notifier.data_sent, size)
 
 
-def connection_type(audience: Audience | None) -> type[ServerConnection]:
+def connection_type(notifier: Notifier | None) -> type[ServerConnection]:
     """Return what the connections of a server are, by who watches it."""
-    is_watched = audience is not None and audience.follows_messages
+    is_watched = notifier is not None and notifier.follows_messages
     return WatchedConnection if is_watched else ServerConnection

@@ -11,9 +11,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 from telex.testing.joined import Joined, connected
+from telex.testing.network_faults import Weather
 from telex.testing.proxy import Proxy
 from telex.testing.servers import Servers
-from telex.testing.weather import Weather
 
 __all__ = [
     "AsyncJoinedConnection",

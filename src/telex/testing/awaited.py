@@ -19,16 +19,17 @@ from telex.asyncio.link import Link
 from telex.asyncio.server import Server
 from telex.asyncio.server_connection import ServerConnection
 from telex.asyncio.service import Service
-from telex.protocol.greeting import Greeting
-from telex.sockets import prepare
-from telex.testing.place import ADDRESS, AGENT
+from telex.conversation.handshake import Greeting
+from telex.network.sockets import prepare
+from telex.testing.joined_address import ADDRESS, AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from telex.application import Application, Peer
+    from telex.application.application import Application
+    from telex.application.peer import Peer
+    from telex.conversation.conversation import Call
     from telex.limits import Limits
-    from telex.protocol.conversation import Call
     from telex.testing.failures import Failures
 
 

@@ -14,27 +14,28 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.conversation.handshake import Greeting
 from telex.errors import ConnectionClosedError, WaitTimeoutError
-from telex.protocol.greeting import Greeting
-from telex.sockets import prepare
+from telex.network.sockets import prepare
 from telex.sync.client import Connection
 from telex.sync.deadlines import moment_in
 from telex.sync.link import Link
 from telex.sync.loop import Loop
 from telex.sync.server_connection import ServerConnection
 from telex.sync.service import Service
-from telex.testing.place import ADDRESS, AGENT
+from telex.testing.joined_address import ADDRESS, AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from telex.application import Application, Peer
+    from telex.application.application import Application
+    from telex.application.peer import Peer
+    from telex.application.session import Run
+    from telex.conversation.conversation import Call
     from telex.limits import Limits
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
-    from telex.session import Run
     from telex.sync.link import Said
     from telex.testing.failures import Failures
+    from telex.wire.message import Message
 
 _LAST_SECONDS: Final = 1.0
 """How long the server's end may take to end after the client's."""

@@ -15,9 +15,10 @@ from telex.errors import RemoteError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from telex.application import Application, Peer
-    from telex.protocol.conversation import Call
-    from telex.protocol.message import Message
+    from telex.application.application import Application
+    from telex.application.peer import Peer
+    from telex.conversation.conversation import Call
+    from telex.wire.message import Message
 
 _ENDS: Final = (AssertionError, KeyboardInterrupt, SystemExit, GeneratorExit)
 """What is nobody's to expect: a test that has failed already, and a program that is to end."""

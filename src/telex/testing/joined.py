@@ -13,7 +13,7 @@ from telex.testing.failures import Failures, observed
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from telex.application import Application
+    from telex.application.application import Application
     from telex.testing.awaited import AsyncJoinedConnection, AsyncJoint
     from telex.testing.blocking import JoinedConnection, Joint
 

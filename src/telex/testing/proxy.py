@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, meant_by
-from telex.testing.weather import Weather
+from telex.testing.network_faults import Weather
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from telex.address import Address
-    from telex.application import Application
+    from telex.application.application import Application
     from telex.testing.serving import FrontEnd, Serving
 
 _PATIENCE: Final = 30.0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from telex.address import Address
-    from telex.application import Application
+    from telex.application.application import Application
 
 FrontEnd = Literal["sync", "asyncio"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from telex.extras import needed_for
 from telex.limits import MAX_SAFE_INTEGER
-from telex.protocol.message import Message
+from telex.wire.message import Message
 
 with needed_for("telex.testing.strategies", "hypothesis", "testing"):
     from hypothesis import strategies as st

@@ -13,7 +13,7 @@ from telex import ConnectionClosedError, TelexError, WaitTimeoutError
 from telex.cli.failure import CommandError
 from telex.cli.interactive import words
 from telex.cli.interactive.words import read_line
-from telex.endings import reason_of
+from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -24,8 +24,8 @@ from telex.cli.interactive import words
 from telex.cli.ping import milliseconds
 from telex.cli.sizes import counted
 from telex.cli.sources import MessageMaker, parse_header
+from telex.conversation.error_content import read_problem
 from telex.printable import printable
-from telex.protocol.problems import read_problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

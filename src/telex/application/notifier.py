@@ -1,0 +1,108 @@
+"""Which observers are notified of which events: found out once, so that nothing else costs.
+
+An event of which nobody is notified is None, and one with a single observer is that observer's own
+method. What goes wrong in an observer is logged, and no matter of the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from telex.application.observer import Observer
+from telex.log import safe_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from telex.application.application import Application
+    from telex.application.peer import Peer
+
+    Event = Callable[..., None]
+    """What is called at an event, with the peer and the facts."""
+
+OBSERVER_FAILED: Final = "%s: the observer failed"
+"""What is logged, with the name of the connection, when an observer raises an exception."""
+
+logger: Final = safe_logger("telex.server")
+
+
+class Notifier:
+    """The observers of a server, event by event: what is to be called, or None for nobody."""
+
+    __slots__ = (
+        "connected",
+        "data_received",
+        "data_sent",
+        "disconnected",
+        "handler_ended",
+        "handler_started",
+        "message_failed",
+        "message_received",
+        "message_sent",
+    )
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        everybody = list(observers)
+        self.connected: Final = _notified("connected", everybody)
+        self.data_received: Final = _notified("data_received", everybody)
+        self.message_received: Final = _notified("message_received", everybody)
+        self.handler_started: Final = _notified("handler_started", everybody)
+        self.handler_ended: Final = _notified("handler_ended", everybody)
+        self.message_failed: Final = _notified("message_failed", everybody)
+        self.message_sent: Final = _notified("message_sent", everybody)
+        self.data_sent: Final = _notified("data_sent", everybody)
+        self.disconnected: Final = _notified("disconnected", everybody)
+
+    @property
+    def follows_handlers(self) -> bool:
+        """Whether anybody is notified when handlers begin or end."""
+        return self.handler_started is not None or self.handler_ended is not None
+
+    @property
+    def follows_messages(self) -> bool:
+        """Whether anybody is notified of what becomes of messages after they have come."""
+        outcomes = (self.message_failed, self.message_sent, self.data_sent)
+        return self.follows_handlers or any(event is not None for event in outcomes)
+
+
+def observers_of(
+    application: Application, observer: Observer | Iterable[Observer] | None
+) -> list[Observer]:
+    """Return who is told of a server's events: the application's observers and the given, once."""
+    given = [observer] if isinstance(observer, Observer) else observer or ()
+    everybody: list[Observer] = []
+    for one in (*application.observers, *given):
+        if not any(one is known for known in everybody):
+            everybody.append(one)
+    return everybody
+
+
+def notifier_of(observer: Observer | Iterable[Observer] | None) -> Notifier | None:
+    """Return who is notified of what; None for no observer. Raises TypeError for anything else."""
+    if observer is None:
+        return None
+    observers = [observer] if isinstance(observer, Observer) else list(observer)
+    for one in observers:
+        if not isinstance(one, Observer):
+            raise TypeError(f"{one!r} is no telex.Observer")
+    return Notifier(observers) if observers else None
+
+
+def _notified(event: str, observers: list[Observer]) -> Event | None:
+    """Return what tells all who have overridden an event."""
+    listeners: list[Event] = []
+    for observer in observers:
+        method = getattr(observer, event)
+        if getattr(method, "__func__", method) is not getattr(Observer, event):
+            listeners.append(method)
+    if len(listeners) <= 1:
+        return listeners[0] if listeners else None
+
+    def tell_all(peer: Peer, *facts: object) -> None:
+        for listener in listeners:
+            try:
+                listener(peer, *facts)
+            except Exception:  # the others are notified all the same
+                logger.exception(OBSERVER_FAILED, peer.address)
+
+    return tell_all

@@ -1,0 +1,47 @@
+"""The other end of a connection, as handlers and observers see it.
+
+Every module of this package may know a ``Peer``, so this module knows none of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+
+class MessageKeywords(TypedDict, total=False):
+    """The keywords of ``Message``, as whoever takes content takes them too."""
+
+    content_type: str | None
+    encoding: str | None
+    subject: str | None
+    headers: dict[str, Any] | None
+    byteorder: str | None
+    kind: str | None
+    id: int | None
+    re: int | None
+    more: bool
+
+
+class Peer(Protocol):
+    """The other end of a connection, as a handler sees it."""
+
+    __slots__ = ()
+
+    @property
+    def address(self) -> str:
+        """Where the peer is, such as ``127.0.0.1:54321``."""
+
+    @property
+    def identity(self) -> str | None:
+        """Who the peer is, by the name of its token or certificate; None when it showed neither."""
+
+    def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:
+        """Send a message, or content with the keywords of ``Message``; any thread may call this.
+
+        Raises ConnectionClosedError when the connection has ended, or ends now because the peer
+        reads far too slowly. Other threads than the server's wait for their turn, and get a
+        WaitTimeoutError when the server does not go on.
+        """

@@ -1,0 +1,390 @@
+"""Listening sockets: opened for every address that a name stands for, and cleaned up after.
+
+The one place that knows about ports in use, ports that processes share, sockets that systemd has
+opened, socket files left behind by a dead server, and who may remove them. It accepts nothing
+itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from telex.errors import AddressError
+from telex.log import safe_logger
+from telex.network.os_errors import reason_of
+from telex.network.resolver import Endpoint, name_of, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from telex.address import Address
+
+_BACKLOG: Final = 4096
+"""Connections that may wait to be accepted; the system makes it less where it must."""
+
+_ATTEMPTS_FOR_A_COMMON_PORT: Final = 16
+_PROBE_SECONDS: Final = 1.0
+
+_LOCK_SECONDS: Final = 5.0
+"""How long another server may take to listen in the same directory."""
+
+_LOOK_SECONDS: Final = 0.01
+"""How often it is looked whether it does."""
+
+_WITHOUT_THIS_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""A name may stand for an IPv6 address on a machine that has no IPv6."""
+
+_FIRST_PASSED: Final = 3
+"""The descriptor of the first socket that systemd passes (sd_listen_fds(3))."""
+
+_EVERYWHERE: Final = ("0.0.0.0", "::")
+
+logger: Final = safe_logger("telex.server")
+
+
+class Listener:
+    """One listening socket; the file of a unix socket that was opened here goes with it."""
+
+    __slots__ = ("_file", "_path", "socket")
+
+    def __init__(self, sock: socket.socket, *, owns_file: bool = True) -> None:
+        self.socket: socket.socket = sock
+        is_file = sock.family == socket.AF_UNIX
+        self._path = Path(sock.getsockname()).absolute() if is_file else None
+        self._file = _file_at(self._path) if self._path and owns_file else None
+
+    @property
+    def port(self) -> int:
+        """The port listened on; 0 for a unix socket."""
+        return 0 if self._path else int(self.socket.getsockname()[1])
+
+    def disown(self) -> None:
+        """Leave the file to another process, which has the same socket."""
+        self._file = None
+
+    def close(self) -> None:
+        """Stop listening, and remove the file unless another server has put its own there."""
+        # The file goes first: as long as the socket listens, no other server takes the path.
+        try:
+            if self._path and self._file is not None and _file_at(self._path) == self._file:
+                with contextlib.suppress(FileNotFoundError):
+                    self._path.unlink()
+        finally:
+            self._file = None
+            self.socket.close()
+
+
+class SharedAddress:
+    """An address on which several processes listen, each with the listeners that it gets here.
+
+    Make it in the process that forks the others. With ``tcp://`` and ``tls://`` each process has
+    sockets of its own on the same port, and the system divides the connections (SO_REUSEPORT). A
+    unix socket, and what systemd has opened, is the same for all of them. As a context manager it
+    closes at the end. Raises AddressError when the address is not to be had.
+    """
+
+    def __init__(self, wanted: Address) -> None:
+        self._common: list[Listener] = []
+        self._reserved: list[Listener] = []
+        try:
+            endpoints = resolve(wanted)
+            self._common = _passed(wanted, endpoints)
+            if not self._common and wanted.scheme != "unix":
+                self._reserved = _reserve(endpoints, wanted.port)
+        except (OSError, UnicodeError) as error:
+            raise _refusal(wanted, error) from error
+        if not self._common and not self._reserved:
+            self._common, _ = listen(wanted)
+        port = (self._common + self._reserved)[0].port
+        self.address: Final = replace(wanted, port=port)
+        """What it is, with the actual port."""
+
+    def listen(self) -> list[Listener]:
+        """Return listeners for the calling process, which may call this once."""
+        own: list[Listener] = []
+        with contextlib.ExitStack() as opened:
+            for reserved in self._reserved:
+                endpoint = Endpoint(reserved.socket.family, reserved.socket.getsockname())
+                try:
+                    listener = _open(endpoint, reserved.port, is_shared=True)
+                except OSError as error:
+                    raise _refusal(self.address, error) from error
+                opened.callback(listener.close)
+                own.append(listener)
+            opened.pop_all()
+        for reserved in self._reserved:
+            reserved.close()
+        for common in self._common:
+            common.disown()
+        return own + self._common
+
+    def close(self) -> None:
+        """Give the address back; processes that listen there go on."""
+        for listener in self._reserved + self._common:
+            listener.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def listen(address: Address) -> tuple[list[Listener], Address]:
+    """Listen on all that ``address`` stands for; return that, and the address with its port.
+
+    Sockets that systemd has opened there are taken over. Raises AddressError when there is nothing
+    to listen on, saying why.
+    """
+    try:
+        endpoints = resolve(address)
+        if passed := _passed(address, endpoints):
+            return passed, address
+        if address.scheme == "unix":
+            listeners = [_open_at_path(address, endpoints[0])]
+        else:
+            listeners = _open_all(endpoints, address.port)
+    except (OSError, UnicodeError) as error:
+        raise _refusal(address, error) from error
+    return listeners, replace(address, port=listeners[0].port)
+
+
+def _open_at_path(address: Address, endpoint: Endpoint) -> Listener:
+    """Listen at a path, where the socket file of a dead server may be in the way.
+
+    One server after the other does so: a socket that is about to listen looks like a dead one.
+    """
+    with _alone_in(Path(address.path).parent):
+        _remove_dead_socket(address)
+        return _open(endpoint, 0)
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Keep other servers from opening sockets in a directory, for the time of the context.
+
+    The directory itself is locked (flock(2)), so no file is left behind. Raises OSError when it is
+    not to be had.
+    """
+    with contextlib.ExitStack() as ending:
+        number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        ending.callback(os.close, number)
+        _lock(number)
+        # Closing is not enough: a process that another thread forks meanwhile has it open too.
+        ending.callback(fcntl.flock, number, fcntl.LOCK_UN)
+        yield
+
+
+def _lock(number: int) -> None:
+    """Lock an open directory; raise BlockingIOError when another program does not let go of it."""
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _open_all(endpoints: list[Endpoint], port: int) -> list[Listener]:
+    """Open every endpoint, all with the same port, also where the system chooses it."""
+    return _with_common_port(port, lambda: _open_with_common_port(endpoints, port))
+
+
+def _with_common_port(port: int, opened: Callable[[], list[Listener]]) -> list[Listener]:
+    """Open listeners; again and again where the port that the system chose is taken elsewhere."""
+    for attempt in range(_ATTEMPTS_FOR_A_COMMON_PORT):
+        try:
+            return opened()
+        except OSError as error:
+            is_last = attempt == _ATTEMPTS_FOR_A_COMMON_PORT - 1
+            if error.errno != errno.EADDRINUSE or port != 0 or is_last:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _open_with_common_port(
+    endpoints: list[Endpoint], port: int, *, listens: bool = True, is_shared: bool = False
+) -> list[Listener]:
+    listeners: list[Listener] = []
+    missing: OSError | None = None
+    with contextlib.ExitStack() as opened:
+        for endpoint in endpoints:
+            try:
+                listener = _open(endpoint, port, listens=listens, is_shared=is_shared)
+            except OSError as error:
+                if error.errno not in _WITHOUT_THIS_FAMILY:
+                    raise
+                missing = error
+                continue
+            opened.callback(listener.close)
+            listeners.append(listener)
+            port = listener.port
+        if not listeners and missing is not None:
+            raise missing
+        opened.pop_all()
+    return listeners
+
+
+def _reserve(endpoints: list[Endpoint], port: int) -> list[Listener]:
+    """Take a port that nobody has, without listening, for sockets that share it."""
+    return _with_common_port(port, lambda: _reserve_with_common_port(endpoints, port))
+
+
+def _reserve_with_common_port(endpoints: list[Endpoint], port: int) -> list[Listener]:
+    # What others share could be shared by us too, without a word; so it is first asked for alone.
+    alone = _open_with_common_port(endpoints, port, listens=False)
+    port = alone[0].port
+    for listener in alone:
+        listener.close()
+    return _open_with_common_port(endpoints, port, listens=False, is_shared=True)
+
+
+def _open(
+    endpoint: Endpoint, port: int, *, listens: bool = True, is_shared: bool = False
+) -> Listener:
+    sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        where = endpoint.address
+        if endpoint.family != socket.AF_UNIX:
+            where = (where[0], port, *where[2:])
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if endpoint.family == socket.AF_INET6:
+            # "::" means every interface, IPv4 too; any other address means itself.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, where[0] != "::")
+        sock.bind(where)
+        if listens:
+            sock.listen(_BACKLOG)
+        sock.setblocking(False)
+        return Listener(sock)
+    except OSError:
+        sock.close()
+        raise
+
+
+def _passed(address: Address, endpoints: list[Endpoint]) -> list[Listener]:
+    """Return listeners for those sockets of systemd that listen where this is wanted.
+
+    systemd says by environment variables how many sockets it has passed to which process
+    (sd_listen_fds(3)). Its descriptors stay open, so that a server can be started again there.
+    Raises AddressError for a connection, which systemd passes to one process for each.
+    """
+    taken: list[Listener] = []
+    others: list[str] = []
+    for number in _descriptors_passed():
+        sock = socket.socket(fileno=os.dup(number))
+        if _is_connection(sock):
+            sock.close()
+            raise AddressError(
+                f"cannot listen on {address}: systemd has passed a socket that does not listen; "
+                f"right would be Accept=no in the socket unit"
+            )
+        if sock.type == socket.SOCK_STREAM and _is_one_of(sock, endpoints):
+            sock.setblocking(False)
+            taken.append(Listener(sock, owns_file=False))
+        else:
+            others.append(name_of(sock.getsockname()))
+            sock.close()
+    if others and not taken:
+        logger.warning("systemd listens on %s, and not where it is wanted", ", ".join(others))
+    return taken
+
+
+def _descriptors_passed() -> range:
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return range(0)
+    count = os.environ.get("LISTEN_FDS", "")
+    return range(_FIRST_PASSED, _FIRST_PASSED + (int(count) if count.isdecimal() else 0))
+
+
+def _is_connection(sock: socket.socket) -> bool:
+    """Say whether a socket of systemd is one that was accepted already."""
+    listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    return sock.type == socket.SOCK_STREAM and not listens
+
+
+def _is_one_of(sock: socket.socket, endpoints: list[Endpoint]) -> bool:
+    """Say whether a socket is bound to one of these."""
+    where = sock.getsockname()
+    places = [endpoint.address for endpoint in endpoints if endpoint.address]
+    if sock.family == socket.AF_UNIX:
+        return where in places
+    ends = {place[:2] for place in places if isinstance(place, tuple)}
+    if where[0] in _EVERYWHERE:
+        return any((host, where[1]) in ends for host in _EVERYWHERE)
+    return where[:2] in ends
+
+
+def _remove_dead_socket(address: Address) -> None:
+    """Remove the socket file of a server that is gone; raise AddressError for anything else."""
+    path = Path(address.path)
+    file = _file_at(path)
+    if file is None:
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise AddressError(
+            f"cannot listen on {address}: there is a file that is not a socket; "
+            f"choose another path or remove it"
+        )
+    if _is_alive(path):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    if _file_at(path) == file:
+        path.unlink()
+
+
+def _is_alive(path: Path) -> bool:
+    """Say whether a server listens at a socket file."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise
+    return True
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Identify the file at a path, so that another one there later is told from it."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _refusal(address: Address, error: Exception) -> AddressError:
+    number = error.errno if isinstance(error, OSError) else None
+    advice = ""
+    if number == errno.EADDRINUSE:
+        advice = "; another server listens there"
+        if address.scheme == "tcp":
+            advice += ", port 0 takes a free port"
+    elif number == errno.EWOULDBLOCK:
+        advice = "; another program has locked the directory"
+    elif number in (errno.EACCES, errno.EPERM) and address.scheme == "tcp":
+        advice = "; ports below 1024 are for privileged users, 7766 is for everyone"
+    return AddressError(f"cannot listen on {address}: {reason_of(error)}{advice}")

@@ -1,0 +1,92 @@
+"""Why a connection ended: the one border at which the errors of sockets become those of Telex.
+
+The operating system's error is kept as the cause. Opening sockets has errors of its own, and takes
+the words for them from here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from telex.errors import ConnectionClosedError, IncompleteMessageError
+
+if TYPE_CHECKING:
+    from telex.wire.processor import MessageProcessor
+
+Error = TypeVar("Error", bound=BaseException)
+
+NO_END: Final = "the peer to end the connection; it may not have read all"
+"""What a client that closes has waited for in vain."""
+
+GOOD_ENDINGS: Final = ("closed", "shutting-down")
+"""Codes with which a peer ends as it should."""
+
+_PLAIN_WORDS: Final = {
+    errno.ECONNRESET: "it reset the connection",
+    errno.EPIPE: "it receives no more",
+    errno.ETIMEDOUT: "it does not answer any more",
+}
+
+_ALERTS: Final = {
+    "CERTIFICATE_REQUIRED": "it wants a certificate of this side, and got none",
+    "UNKNOWN_CA": "it does not trust this side's certificate",
+    "BAD_CERTIFICATE": "it does not accept this side's certificate",
+    "UNSUPPORTED_CERTIFICATE": "it does not accept certificates such as this side's",
+    "CERTIFICATE_REVOKED": "this side's certificate was revoked",
+    "CERTIFICATE_EXPIRED": "this side's certificate has expired",
+    "CERTIFICATE_UNKNOWN": "it does not accept this side's certificate",
+}
+"""What a peer says of certificates, by the name of its alert (RFC 8446, 6.2)."""
+
+
+def not_handled(count: int) -> str:
+    """Say how many messages were received and never handled."""
+    return "1 message was not handled" if count == 1 else f"{count:,} messages were not handled"
+
+
+def reason_of(error: Exception) -> str:
+    """Say in plain words what the operating system or the resolver complained of."""
+    if isinstance(error, socket.gaierror):
+        return f"the name cannot be resolved: {error.strerror}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        _version, is_alert, alert = (error.reason or "").partition("_ALERT_")
+        if is_alert and alert in _ALERTS:
+            return _ALERTS[alert]
+        return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
+    return str(error)
+
+
+def ended_by_peer(error: OSError, unsent: int = 0) -> ConnectionClosedError:
+    """Return the error for a connection that broke while it was used."""
+    words = _PLAIN_WORDS.get(error.errno or 0) or reason_of(error)
+    return ConnectionClosedError("peer", words, unsent=unsent)
+
+
+def without_frames(error: Error) -> Error:
+    """Return an error that is to be kept, so that it does not keep all that it came through.
+
+    The frames of a server hold its connections, those that have ended among them.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def what_was_cut(processor: MessageProcessor) -> str:
+    """Say which message was cut by an ending, as the rest of a sentence; empty when none was."""
+    if processor.error is None:
+        try:
+            processor.receive_eof()
+        except IncompleteMessageError as incomplete:
+            return f", {without_frames(incomplete)}"  # the processor keeps it
+    return ""

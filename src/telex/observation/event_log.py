@@ -1,0 +1,66 @@
+"""A line of the log for each event of a server: an observer for those who look for a fault.
+
+Endings that are not as they should be are logged in any case, and as warnings; this is about all
+the rest. What a peer has said is escaped, as everywhere in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from telex.application.observer import Observer
+from telex.application.session import about
+from telex.log import safe_logger
+
+if TYPE_CHECKING:
+    from telex.application.peer import Peer
+    from telex.errors import TelexError
+    from telex.wire.message import Message
+
+logger: Final = safe_logger("telex.events")
+
+
+class EventLog(Observer):
+    """Logs who comes, what arrives, what its handlers do with it, and who goes.
+
+    Each line begins with the name of the connection, as in the server's other lines. They go to
+    the logger ``telex.events``, at ``level``.
+    """
+
+    def __init__(self, level: int = logging.INFO) -> None:
+        self._level: Final = level
+
+    def connected(self, peer: Peer) -> None:
+        """Log who came."""
+        logger.log(self._level, "%s: connected", peer.address)
+
+    def message_received(self, peer: Peer, message: Message) -> None:
+        """Log what it is about, and how large it is."""
+        kind, size = message.kind or "plain", _size_of(message)
+        logger.log(self._level, "%s: received %s, %s, %s", peer.address, about(message), kind, size)
+
+    def handler_ended(
+        self, peer: Peer, message: Message, pattern: str | None, seconds: float
+    ) -> None:
+        """Log how long a handler took."""
+        name = "the handler of other subjects" if pattern is None else f"handler {pattern!r}"
+        logger.log(self._level, "%s: %s took %.6f s", peer.address, name, seconds)
+
+    def message_failed(self, peer: Peer, message: Message, code: str) -> None:
+        """Log what went wrong with a message."""
+        logger.log(self._level, "%s: %s failed: %s", peer.address, about(message), code)
+
+    def message_sent(self, peer: Peer, message: Message) -> None:
+        """Log what is sent."""
+        logger.log(self._level, "%s: sent %s", peer.address, _size_of(message))
+
+    def disconnected(self, peer: Peer, error: TelexError | None) -> None:
+        """Log who left."""
+        reason = "" if error is None else f": {error}"
+        logger.log(self._level, "%s: disconnected%s", peer.address, reason)
+
+
+def _size_of(message: Message) -> str:
+    size = len(message.body)
+    return "1 byte" if size == 1 else f"{size:,} bytes"

@@ -1,0 +1,1 @@
+"""Who may talk to whom, and unseen by others: TLS and tokens."""

@@ -1,0 +1,182 @@
+"""TLS contexts for both ends, the name in a certificate, and certificates that are renewed.
+
+The one place that knows which TLS settings are safe, and that turns what goes wrong with the files
+of certificates and keys into words. It never touches a connection: handshakes are the front-ends'.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from telex.errors import CredentialsError
+from telex.network.os_errors import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from os import PathLike
+
+    File = str | PathLike[str]
+
+_NAMES_IN_ORDER: Final = ("DNS", "email", "URI")
+"""Where a certificate may name its owner, besides the common name; the first of these counts."""
+
+_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
+_PRIVATE_KEY: Final = b"PRIVATE KEY-----"
+
+_MISMATCH: Final = "KEY_VALUES_MISMATCH"
+
+logger: Final = logging.getLogger("telex.server")
+
+
+class ServerContext(ssl.SSLContext):
+    """A server's context that knows its files; made by ``server_context``."""
+
+    certificate: File
+    key: File | None
+    client_ca: File | None
+
+    def load_files(self) -> None:
+        """Load certificate, key and client authorities; raises CredentialsError."""
+        _load_chain(self, self.certificate, self.key)
+        if self.client_ca is not None:
+            _load_authorities(self, self.client_ca)
+            self.verify_mode = ssl.CERT_REQUIRED
+
+
+def server_context(
+    certificate: File, key: File | None = None, client_ca: File | None = None
+) -> ssl.SSLContext:
+    """Make the TLS side of a server from PEM files.
+
+    ``certificate`` holds the certificate and those between it and its authority, ``key`` its
+    private key, if that is not in the same file. With ``client_ca`` every client must show a
+    certificate that one of these authorities has signed (mutual TLS), and its name becomes the
+    identity of the peer; without it, clients are not asked who they are. Raises CredentialsError.
+    """
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.certificate = certificate
+    context.key = key
+    context.client_ca = client_ca
+    context.load_files()
+    return context
+
+
+def client_context(
+    ca: File | None = None, certificate: File | None = None, key: File | None = None
+) -> ssl.SSLContext:
+    """Make the TLS side of a client: the server's certificate and host name are verified.
+
+    ``ca`` holds the authorities to trust instead of the system's. ``certificate`` and ``key`` are
+    what the client shows to a server that demands a certificate. Raises CredentialsError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        _load_authorities(context, ca)
+    if certificate is not None:
+        _load_chain(context, certificate, key)
+    elif key is not None:
+        raise CredentialsError(str(key), "a key is of no use without its certificate")
+    return context
+
+
+def reload_certificates(context: ssl.SSLContext) -> bool:
+    """Load the files of a server's context again, for new handshakes; return whether they were.
+
+    Files that cannot be used leave everything as it was, and the log says why. Client authorities
+    that were added count from then on; those taken out count until the server starts again.
+    """
+    if not isinstance(context, ServerContext):
+        logger.error("certificates not loaded again: only server_context() knows their files")
+        return False
+    try:
+        # Loading half of a pair would leave the live context without a key, so it is tried first.
+        server_context(context.certificate, context.key, context.client_ca)
+        context.load_files()
+    except CredentialsError as error:
+        logger.error("certificates not loaded again, the old ones stay: %s", error)
+        return False
+    logger.info("certificates loaded again from %s", context.certificate)
+    return True
+
+
+def identity_of(certificate: Mapping[str, Any] | None) -> str | None:
+    """Return the name of a verified peer, from what ``SSLSocket.getpeercert()`` returns.
+
+    That is the first DNS name, else the first e-mail address, else the first URI of the subject's
+    alternative names, else the common name; None without a certificate that says any of them.
+
+    >>> identity_of({"subjectAltName": (("email", "ada@example.com"), ("DNS", "pump-7"))})
+    'pump-7'
+    """
+    if not certificate:
+        return None
+    return next(_names_in(certificate), None)
+
+
+def _names_in(certificate: Mapping[str, Any]) -> Iterator[str]:
+    """Give the names that a certificate has for its owner, the best first."""
+    for wanted in _NAMES_IN_ORDER:
+        for kind, name in certificate.get("subjectAltName", ()):
+            if kind == wanted and name:
+                yield name
+    for part in certificate.get("subject", ()):
+        for kind, name in part:
+            if kind == "commonName" and name:
+                yield name
+
+
+def _load_chain(context: ssl.SSLContext, certificate: File, key: File | None) -> None:
+    """Load a certificate and its key into a context; on failure, say which file is at fault."""
+    _check_holds(certificate, _CERTIFICATE, "certificate")
+    hint = "; right would be to give the file of its key too: key=, --key PATH"
+    _check_holds(key or certificate, _PRIVATE_KEY, "private key", hint if key is None else "")
+
+    def refuse_passphrase() -> NoReturn:
+        raise CredentialsError(
+            str(key or certificate),
+            "the key is protected by a passphrase, which nobody could enter when a server starts; "
+            "right would be a key without one, in a file that only the server may read",
+        )
+
+    try:
+        context.load_cert_chain(certificate, key, password=refuse_passphrase)
+    except ssl.SSLError as error:
+        if error.reason == _MISMATCH:
+            raise CredentialsError(
+                str(key or certificate), f"the key does not belong to the certificate {certificate}"
+            ) from error
+        raise CredentialsError(
+            str(certificate), f"the certificate or its key cannot be used: {_reason_of(error)}"
+        ) from error
+
+
+def _load_authorities(context: ssl.SSLContext, file: File) -> None:
+    """Load the authorities that a context is to trust."""
+    _check_holds(file, _CERTIFICATE, "certificate")
+    try:
+        context.load_verify_locations(cafile=file)
+    except ssl.SSLError as error:
+        problem = f"the certificates of the authority cannot be used: {_reason_of(error)}"
+        raise CredentialsError(str(file), problem) from error
+
+
+def _check_holds(file: File, beginning: bytes, what: str, hint: str = "") -> None:
+    """Raise CredentialsError when a file cannot be read, or has nothing of what it is for."""
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise CredentialsError(str(file), reason_of(error)) from error
+    if beginning not in content:
+        raise CredentialsError(str(file), f"it holds no {what} in PEM form{hint}")
+
+
+def _reason_of(error: ssl.SSLError) -> str:
+    return (error.reason or str(error)).replace("_", " ").lower()

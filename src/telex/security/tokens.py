@@ -1,0 +1,111 @@
+"""Tokens: the secrets by which a server knows its clients, each with the name of its owner.
+
+Reads and keeps them, and says whose a token is, in the same time for every wrong one. What follows
+from a name is the application's to decide.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from telex.errors import CredentialsError
+from telex.network.os_errors import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+    from typing import Self
+
+logger: Final = logging.getLogger("telex.server")
+
+
+class Tokens:
+    """Names and the tokens that prove them.
+
+    >>> tokens = Tokens({"pump-7": "5f2b…"})
+    >>> tokens.owner_of("5f2b…"), tokens.owner_of("guessed")
+    ('pump-7', None)
+    """
+
+    def __init__(self, tokens: Mapping[str, str]) -> None:
+        self._owners: list[tuple[bytes, str]] = []
+        for name, token in tokens.items():
+            if not name or not token:
+                raise CredentialsError("tokens", f"the name or the token of {name!r} is empty")
+            self._add(name, token, "tokens", f"the token of {name!r}")
+        self._check_any("tokens")
+
+    @classmethod
+    def read(cls, file: str | PathLike[str]) -> Self:
+        """Read a file: a name and a token on each line, comments on lines that begin with ``#``.
+
+        A name may have several tokens, so that they can be changed one after the other. Raises
+        CredentialsError that says which line is wrong, and never what the token is.
+        """
+        tokens = cls.__new__(cls)
+        tokens._owners = []
+        try:
+            with Path(file).open(encoding="utf-8-sig") as lines:
+                _warn_if_open_to_others(lines.fileno(), file)
+                tokens._read_lines(lines, str(file))
+        except OSError as error:
+            raise CredentialsError(str(file), reason_of(error)) from error
+        except UnicodeDecodeError as error:
+            raise CredentialsError(str(file), "it is not text in UTF-8") from error
+        tokens._check_any(str(file))
+        return tokens
+
+    def owner_of(self, token: str) -> str | None:
+        """Return the name that a token proves, or None when it is none of these."""
+        digest = _digest(token)
+        owner = None
+        for known, name in self._owners:
+            if hmac.compare_digest(known, digest):
+                owner = name
+        return owner
+
+    def __len__(self) -> int:
+        return len(self._owners)
+
+    def __repr__(self) -> str:
+        return f"<Tokens of {', '.join(sorted({name for _, name in self._owners}))}>"
+
+    def _read_lines(self, lines: Iterable[str], source: str) -> None:
+        for number, line in enumerate(lines, 1):
+            words = line.split()
+            if not words or words[0].startswith("#"):
+                continue
+            if len(words) != 2:
+                count = "one word" if len(words) == 1 else f"{len(words)} words"
+                raise CredentialsError(
+                    f"{source}, line {number}",
+                    f"it has {count}; right would be a name, a space, and a token without spaces",
+                )
+            name, token = words
+            self._add(name, token, f"{source}, line {number}", f"the token of {name!r}")
+
+    def _add(self, name: str, token: str, source: str, what: str) -> None:
+        owner = self.owner_of(token)
+        if owner is not None:
+            raise CredentialsError(source, f"{what} is that of {owner!r} too")
+        self._owners.append((_digest(token), name))
+
+    def _check_any(self, source: str) -> None:
+        if not self._owners:
+            raise CredentialsError(source, "there is no token, so that no client could connect")
+
+
+def _digest(token: str) -> bytes:
+    """Make all tokens equally long, so that comparing them does not tell their length either."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _warn_if_open_to_others(file_number: int, file: str | PathLike[str]) -> None:
+    if os.fstat(file_number).st_mode & stat.S_IROTH:
+        logger.warning("%s: every user of this machine can read it; right would be chmod o-r", file)

@@ -1,0 +1,1 @@
+"""What all servers share: checked options, threads for handlers, worker processes."""

@@ -1,0 +1,61 @@
+"""The terms on which a server serves, checked before it listens: the same on every front-end.
+
+Who can reach an address, whether that is encrypted, and who is let in. It knows no connection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telex.address import Address, check_is_safe, meant_by
+from telex.conversation.handshake import Greeting, check_room
+from telex.errors import AddressError
+from telex.network.listener import SharedAddress, listen
+from telex.security.tokens import Tokens
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from telex.limits import Limits
+    from telex.network.listener import Listener
+
+
+def address_of(where: str | Address | SharedAddress) -> Address:
+    """Return the address that is meant; raises what ``meant_by`` raises."""
+    return where.address if isinstance(where, SharedAddress) else meant_by(where)
+
+
+def listen_at(where: str | Address | SharedAddress) -> tuple[list[Listener], Address]:
+    """Listen, as ``listen`` does, also on an address that several processes share."""
+    if isinstance(where, SharedAddress):
+        return where.listen(), where.address
+    return listen(address_of(where))
+
+
+def check_terms(address: Address, tls: ssl.SSLContext | None, insecure: bool) -> None:
+    """Raise AddressError when an address does not go with what else is said about safety."""
+    if address.scheme == "tls" and tls is None:
+        raise AddressError(
+            f"cannot listen on {address} without a certificate; "
+            f"right would be tls=telex.tls.server_context(certificate, key)"
+        )
+    if address.scheme != "tls" and tls is not None:
+        raise AddressError(f"{address} is without TLS; right would be tls://HOST:PORT")
+    if not insecure:
+        check_is_safe(address)
+
+
+def greeting_with(
+    agent: str, tokens: Mapping[str, str] | Tokens | None, limits: Limits
+) -> Greeting:
+    """Return what a server says of itself, and whom it lets in.
+
+    Raises CredentialsError, and ValueError when the limits have no room for tokens.
+    """
+    if tokens is None:
+        return Greeting(agent)
+    known = tokens if isinstance(tokens, Tokens) else Tokens(tokens)
+    greeting = Greeting(agent, authenticate=known.owner_of)
+    check_room(greeting, limits)
+    return greeting

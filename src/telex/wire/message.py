@@ -1,0 +1,535 @@
+"""Messages, and the factory that makes them with shared defaults.
+
+A message holds header fields, which it shares with others that say the same, and its body, its
+content, or both: what was put in or received, and the other one once it was asked for. This module
+knows nothing of streams; ``processor`` turns received bytes into messages.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Mapping
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+from telex.errors import ContentError, TooLargeError
+from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
+from telex.printable import printable, printable_bytes
+from telex.wire import content as contents
+from telex.wire.content import BYTES, JSON, OCTET_STREAM, TEXT
+from telex.wire.generics import Content
+from telex.wire.header import HeaderFields, fields_for, require_string
+from telex.wire.header_writer import add_header, check_header
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+T = TypeVar("T")
+
+_UNKNOWN: Final = object()
+"""Stands for content that nobody has asked for yet."""
+
+_NATIVE_ORDER: Final = sys.byteorder
+_LONGEST_SHOWN: Final = 1_000
+
+_PLAIN_BYTES: Final = fields_for(_NATIVE_ORDER, OCTET_STREAM, contents.BINARY, None, None, False)
+_PLAIN_TEXT: Final = fields_for(_NATIVE_ORDER, contents.PLAIN_TEXT, "utf-8", None, None, False)
+"""What nearly all answers say of themselves."""
+
+_OBJECT_SIZE: Final = 64
+"""Bytes of memory that a message takes beside its body and its fields, which are often shared."""
+
+
+class Message(Generic[Content]):
+    """Content with the headers that describe it.
+
+    ``content`` is text (``str``), bytes, or anything that msgspec writes as JSON. Everything else
+    is optional: ``content_type`` and ``encoding`` follow from the content, ``byteorder`` from this
+    machine; ``headers`` are the application's own. Every attribute but ``body`` can be assigned,
+    and ``to_bytes()`` says the state of that moment. Raises ContentError for what the wire format
+    does not allow (wire format, "fields").
+
+    >>> message = Message("Hello, wire", subject="greeting")
+    >>> message.content_type, message.encoding, message.body
+    ('text/plain', 'utf-8', b'Hello, wire')
+    """
+
+    __slots__ = ("_body", "_content", "_fields", "_headers", "_id", "_re", "_view")
+
+    def __init__(
+        self,
+        content: object,
+        *,
+        content_type: str | None = None,
+        encoding: str | None = None,
+        subject: str | None = None,
+        headers: dict[str, Any] | None = None,
+        byteorder: str | None = None,
+        kind: str | None = None,
+        id: int | None = None,
+        re: int | None = None,
+        more: bool = False,
+    ) -> None:
+        _require_types(content_type, encoding, more)
+        if content_type is None:
+            content_type = contents.natural_type(content)
+        if encoding is None:
+            encoding = contents.default_encoding(contents.form_of(content_type))
+        if byteorder is None:
+            byteorder = _NATIVE_ORDER
+        fields = fields_for(byteorder, content_type, encoding, kind, subject, more, headers)
+        self._fields: HeaderFields = fields
+        self._headers: dict[str, Any] | None = None
+        self._id: i64 = _checked_number("id", id)
+        self._re: i64 = _checked_number("re", re)
+        body, kept = _written(content, fields)
+        self._body: bytes | None = body
+        self._content: object = kept
+        self._view: object = _UNKNOWN
+
+    def __class_getitem__(cls, content_type: Any) -> Any:
+        """Let ``Message[Reading]`` say, in an annotation, what the content is."""
+        return GenericAlias(cls, content_type)
+
+    @property
+    def content(self) -> Content:
+        """What the message carries, as a Python object.
+
+        Raises ContentError when the body is not what the header says; ``body`` still has the bytes.
+        """
+        if self._view is not _UNKNOWN:
+            return cast(Content, self._view)
+        return cast(Content, self._plain_content())
+
+    @content.setter
+    def content(self, content: Content) -> None:
+        """Replace the content; where the content type does not fit it, its natural one is taken."""
+        fields = self._fields
+        if not contents.fits(content, fields.form):
+            content_type = contents.natural_type(content)
+            encoding = contents.default_encoding(contents.form_of(content_type))
+            fields = fields.replaced(content_type=content_type, encoding=encoding)
+        self._put(content, fields)
+
+    @property
+    def body(self) -> bytes:
+        """The content as the bytes that travel. Raises ContentError when it cannot be written."""
+        fields = self._fields
+        body = self._body
+        if body is None:
+            return contents.encode(self._content, fields.content_type, fields.encoding)
+        if fields.form != JSON or self._content is _UNKNOWN:
+            return body
+        return self._body_after_changes(body)
+
+    @property
+    def memory_size(self) -> int:
+        """About how many bytes of memory the message takes, with its headers read."""
+        body = self._body
+        return _OBJECT_SIZE + self._fields.memory_size + (0 if body is None else len(body))
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the content. Assigning keeps the content and writes it anew."""
+        return self._fields.content_type
+
+    @content_type.setter
+    def content_type(self, content_type: str) -> None:
+        _require_types(content_type, None, False)
+        self._rewrite(content_type, contents.default_encoding(contents.form_of(content_type)))
+
+    @property
+    def encoding(self) -> str:
+        """The charset of the content, or ``"binary"``. Assigning keeps the content.
+
+        The content is written anew; a body that could not be read in the old charset is read in
+        the new one.
+        """
+        return self._fields.encoding
+
+    @encoding.setter
+    def encoding(self, encoding: str) -> None:
+        _require_types(None, encoding, False)
+        self._rewrite(self._fields.content_type, encoding)
+
+    @property
+    def byteorder(self) -> str:
+        """``"little"`` or ``"big"``: the order of multi-byte numbers inside the content."""
+        return self._fields.byteorder
+
+    @byteorder.setter
+    def byteorder(self, byteorder: str) -> None:
+        self._fields = self._fields.replaced(byteorder=byteorder)
+
+    @property
+    def kind(self) -> str | None:
+        """None for a plain message, else what part of a conversation it is."""
+        return self._fields.kind
+
+    @kind.setter
+    def kind(self, kind: str | None) -> None:
+        self._fields = self._fields.replaced(kind=kind)
+
+    @property
+    def subject(self) -> str | None:
+        """What the message is about, dot-separated; chooses the handler."""
+        return self._fields.subject
+
+    @subject.setter
+    def subject(self, subject: str | None) -> None:
+        self._fields = self._fields.replaced(subject=subject)
+
+    @property
+    def more(self) -> bool:
+        """Whether further parts of the same answer follow."""
+        return self._fields.more
+
+    @more.setter
+    def more(self, more: bool) -> None:
+        _require_types(None, None, more)
+        self._fields = self._fields.replaced(more=more)
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The application's own headers: JSON values by name. May be changed in place."""
+        if self._headers is None:
+            self._headers = copy.deepcopy(self._fields.extra)
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: dict[str, Any]) -> None:
+        self._fields = self._fields.replaced(extra=headers)
+        self._headers = None
+
+    @property
+    def id(self) -> int | None:
+        """The number of a request, by which it is answered; 1 to 2^53-1."""
+        return self._id or None
+
+    @id.setter
+    def id(self, id: int | None) -> None:
+        self._id = _checked_number("id", id)
+
+    @property
+    def re(self) -> int | None:
+        """The ``id`` of the request that this answers; 1 to 2^53-1."""
+        return self._re or None
+
+    @re.setter
+    def re(self, re: int | None) -> None:
+        self._re = _checked_number("re", re)
+
+    def decode(self, type: type[T]) -> T:
+        """Return the content as ``type``: a msgspec.Struct, dataclass, TypedDict and the like.
+
+        Raises ContentError that names the first part that does not fit.
+        """
+        fields = self._fields
+        if fields.form == JSON:
+            decoded: T = contents.decode_json(self.body, fields.encoding, type)
+        else:
+            decoded = contents.convert(self._plain_content(), type)
+        return decoded
+
+    def written(self) -> Message:
+        """Return the message with a body: itself, or as it is now where that is written late.
+
+        Raises ContentError when it cannot be written.
+        """
+        if self._body is not None:
+            return self
+        return ReceivedMessage(self._present_fields(), self.body, self._id, self._re)
+
+    def view_as(self, type: Any) -> None:
+        """Have ``content`` give the content as ``type``, as ``decode`` returns it.
+
+        It is a view: what is changed in it does not travel, until it is assigned to ``content``.
+        """
+        self._view = self.decode(type)
+
+    def to_bytes(self, limits: Limits | None = None) -> bytes:
+        """Return the message as it travels: proto-header, header block, content.
+
+        Raises ContentError when content or headers cannot be written, and TooLargeError when the
+        header block or the content is over ``limits`` (without them: a header block over 65,535).
+        """
+        header, body = self.to_buffers(limits)
+        return header + body
+
+    def to_buffers(self, limits: Limits | None = None) -> tuple[bytes, bytes]:
+        """Return what ``to_bytes`` does, in two parts, so that large content is not copied."""
+        body = self.body
+        most = MAX_HEADER_BLOCK
+        if limits is not None:
+            most = limits.max_header_size
+            if len(body) > limits.max_content_size:
+                raise TooLargeError("content", len(body), limits.max_content_size)
+        pieces: list[bytes] = []
+        add_header(pieces, self._present_fields(), len(body), self._id, self._re, most)
+        return b"".join(pieces), body
+
+    def add_header_as(
+        self,
+        pieces: list[bytes],
+        length: i64,
+        kind: str | None,
+        id: i64,
+        re: i64,
+        more: bool,
+        most: i64,
+    ) -> i64:
+        """Add what comes before a body of ``length`` bytes, as ``header_writer.add_header`` does.
+
+        Kind and numbers are given by a conversation, and not the message's own.
+        """
+        return add_header(pieces, self._fields_under(kind, more), length, id, re, most)
+
+    def check_header_as(
+        self, length: i64, kind: str | None, id: i64, re: i64, more: bool, most: i64
+    ) -> None:
+        """Raise what ``add_header_as`` would, and write nothing."""
+        check_header(self._fields_under(kind, more), length, id, re, most)
+
+    def __eq__(self, other: object) -> bool:
+        """Two messages are equal when they have the same headers and the same body."""
+        if not isinstance(other, Message):
+            return NotImplemented
+        return (
+            self._id == other._id
+            and self._re == other._re
+            and self.body == other.body
+            and self._present_fields().is_same_as(other._present_fields())
+        )
+
+    def __str__(self) -> str:
+        """Describe the message in one line that is safe to print: see ``telex.printable``."""
+        try:
+            body = self.body
+            fields = self._present_fields()
+        except ContentError as problem:
+            return f"{printable(self.content_type)}, not writable: {printable(str(problem))}"
+        size = "1 byte" if len(body) == 1 else f"{len(body):,} bytes"
+        parts = [printable(fields.content_type), size]
+        if fields.kind is not None:
+            parts.append(printable(f"kind {fields.kind}"))
+        if fields.subject is not None:
+            parts.append(printable(f"subject {fields.subject}"))
+        if self._id:
+            parts.append(f"id {self._id}")
+        if self._re:
+            parts.append(f"re {self._re}")
+        parts.extend(printable(f"{name} {value}") for name, value in fields.extra.items())
+        return f"{', '.join(parts)}: {self._shown_content(body)}"
+
+    def __repr__(self) -> str:
+        return f"<Message {self}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Message], tuple[Any, ...]]:
+        """Let ``copy`` and ``pickle`` work on the compiled class too."""
+        fields = self._present_fields()
+        arguments = (
+            self.body,
+            fields.content_type,
+            fields.encoding,
+            fields.subject,
+            fields.extra,
+            fields.byteorder,
+            fields.kind,
+            self._id,
+            self._re,
+            fields.more,
+        )
+        return _restore, arguments
+
+    def _plain_content(self) -> object:
+        if self._content is _UNKNOWN:
+            fields = self._fields
+            self._content = contents.decode(self.body, fields.form, fields.encoding)
+        return self._content
+
+    def _put(self, content: object, fields: HeaderFields) -> None:
+        """Take content under these fields, or change nothing and raise ContentError."""
+        body, kept = _written(content, fields)
+        self._fields = fields
+        self._body = body
+        self._content = kept
+        self._view = _UNKNOWN
+
+    def _rewrite(self, content_type: str, encoding: str) -> None:
+        """Keep the content under another description; keep the body when it cannot be read."""
+        try:
+            content = self._plain_content()
+        except ContentError:
+            content = self.body
+        fields = self._fields.replaced(content_type=content_type, encoding=encoding)
+        self._put(content, fields)
+
+    def _present_fields(self) -> HeaderFields:
+        """Return the fields with the headers as they are now: they may be changed in place."""
+        f = self._fields
+        headers = self._headers
+        return f if headers is None else f.replaced(extra=headers)
+
+    def _fields_under(self, kind: str | None, more: bool) -> HeaderFields:
+        """Return the present fields, with kind and ``more`` as a conversation gives them."""
+        f = self._present_fields()
+        return f if f.kind == kind and f.more == more else f.under(kind, more)
+
+    def _body_after_changes(self, body: bytes) -> bytes:
+        """Return ``body`` unless the content read from it was changed in place since."""
+        fields = self._fields
+        now = contents.encode(self._content, fields.content_type, fields.encoding)
+        content = contents.decode(body, JSON, fields.encoding)
+        if now == contents.encode(content, fields.content_type, fields.encoding):
+            return body
+        return now
+
+    def _shown_content(self, body: bytes) -> str:
+        fields = self._fields
+        if fields.form == BYTES or contents.is_binary(fields.encoding):
+            return printable_bytes(body)
+        try:
+            text = body.decode(contents.codec_of(fields.encoding))
+        except (ContentError, ValueError, LookupError):
+            return f"{printable_bytes(body)} (not readable as {printable(fields.encoding)})"
+        if len(text) <= _LONGEST_SHOWN:
+            return printable(text)
+        left = len(text) - _LONGEST_SHOWN
+        return f"{printable(text[:_LONGEST_SHOWN])} … {left:,} characters more"
+
+
+class ReceivedMessage(Message[Any]):
+    """A message as it came: fields that were checked, and a body that nobody has read yet."""
+
+    __slots__ = ()
+
+    def __init__(self, fields: HeaderFields, body: bytes, id: i64, re: i64) -> None:
+        self._fields = fields
+        self._headers = None
+        self._id = id
+        self._re = re
+        self._body = body
+        self._content = _UNKNOWN
+        self._view = _UNKNOWN
+
+
+def message_of(content: object, subject: str | None = None) -> Message:
+    """Return what ``Message(content, subject=subject)`` would, on the path of every message."""
+    if type(content) is bytes:
+        fields = _PLAIN_BYTES if subject is None else _PLAIN_BYTES.about(subject)
+        return ReceivedMessage(fields, content, 0, 0)
+    if type(content) is str and content.isascii():
+        fields = _PLAIN_TEXT if subject is None else _PLAIN_TEXT.about(subject)
+        return ReceivedMessage(fields, content.encode("ascii"), 0, 0)
+    return Message(content, subject=subject)
+
+
+def message_from(content: object, keywords: Mapping[str, Any]) -> Message:
+    """Return the message that was handed in, or make one of content and keywords of ``Message``.
+
+    Raises TypeError for a message with keywords, and what ``Message`` raises.
+    """
+    if not isinstance(content, Message):
+        if not keywords:
+            return message_of(content)
+        if len(keywords) == 1 and "subject" in keywords:
+            return message_of(content, keywords["subject"])
+        return Message(content, **keywords)
+    if keywords:
+        names = ", ".join(keywords)
+        raise TypeError(f"{names}: keywords go with content; a Message has its own, assign them")
+    return content
+
+
+class MessageFactory:
+    """Makes messages with shared defaults; what a single message is given goes first.
+
+    ``encoding`` is the charset of text, ``headers`` are added to every message.
+
+    >>> factory = MessageFactory(encoding="utf-16-le", headers={"site": "north"})
+    >>> factory.text("21 °C").headers
+    {'site': 'north'}
+    """
+
+    def __init__(
+        self,
+        *,
+        encoding: str = "utf-8",
+        headers: dict[str, Any] | None = None,
+        byteorder: str | None = None,
+        subject: str | None = None,
+    ) -> None:
+        self._encoding: Final = encoding
+        self._headers: Final = copy.deepcopy(headers or {})
+        self._byteorder: Final = byteorder
+        self._subject: Final = subject
+
+    def text(self, text: str, **fields: Any) -> Message:
+        """Make a message of text; ``fields`` are Message's keyword arguments."""
+        return self.create(text, **{"content_type": "text/plain", **fields})
+
+    def binary(self, data: bytes, **fields: Any) -> Message:
+        """Make a message of bytes; ``fields`` are Message's keyword arguments."""
+        return self.create(data, **{"content_type": OCTET_STREAM, **fields})
+
+    def json(self, content: object, **fields: Any) -> Message:
+        """Make a message of anything msgspec can write as JSON; see ``text`` for ``fields``."""
+        return self.create(content, **{"content_type": "application/json", **fields})
+
+    def create(self, content: object, **fields: Any) -> Message:
+        """Make a message whose content type follows from its content; see ``text``."""
+        content_type = fields.get("content_type") or contents.natural_type(content)
+        if contents.form_of(content_type) == TEXT:
+            fields.setdefault("encoding", self._encoding)
+        fields.setdefault("byteorder", self._byteorder)
+        fields.setdefault("subject", self._subject)
+        fields["headers"] = {**self._headers, **(fields.get("headers") or {})}
+        return Message(content, **fields)
+
+
+def _written(content: object, fields: HeaderFields) -> tuple[bytes | None, object]:
+    """Return content as body and as what ``content`` gives, one of which may come later.
+
+    JSON is written when it is asked for, since its parts may be changed until then.
+    """
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        body = bytes(content)
+        return body, body if fields.form == BYTES else _UNKNOWN
+    if fields.form == JSON:
+        return None, content
+    return contents.encode(content, fields.content_type, fields.encoding), content
+
+
+def _require_types(content_type: object, encoding: object, more: object) -> None:
+    """Raise TypeError as the compiled build does, which checks what callers hand in."""
+    require_string("content_type", content_type)
+    require_string("encoding", encoding)
+    if more is not True and more is not False:
+        raise TypeError(f"more is {more!r}, and must be True or False")
+
+
+def _checked_number(field: str, value: int | None) -> int:
+    if value is None:
+        return 0
+    if not isinstance(value, int):
+        raise TypeError(f"{field} is {value!r}, and must be an integer")
+    if isinstance(value, bool) or not 1 <= value <= MAX_SAFE_INTEGER:
+        raise ContentError(f"{field} is {value!r}, and must be an integer from 1 to 2^53-1")
+    return value
+
+
+def _restore(
+    body: bytes,
+    content_type: str,
+    encoding: str,
+    subject: str | None,
+    headers: dict[str, Any],
+    byteorder: str,
+    kind: str | None,
+    id: int,
+    re: int,
+    more: bool,
+) -> Message:
+    fields = fields_for(byteorder, content_type, encoding, kind, subject, more, headers)
+    return ReceivedMessage(fields, body, id, re)

@@ -1,0 +1,83 @@
+"""Calls: how long the numbers of what was given up are remembered."""
+
+from __future__ import annotations
+
+from telex import TelexError
+from telex.conversation.calls import Calls
+from tests.conversations import reply
+
+
+def test_what_was_given_up_costs_no_memory_without_bound() -> None:
+    """Of very old ones, late answers are dropped without being counted."""
+    calls = Calls(most_abandoned=2)
+    for _ in range(100):
+        calls.abandon(calls.begin(None, is_ping=False))
+    assert calls.count == 0
+    assert [calls.take_reply(reply(99)) for _ in range(2)] == [True, False]
+    assert [calls.take_reply(reply(5)) for _ in range(2)] == [True, True]
+    assert not calls.take_reply(reply(101))
+
+
+def test_what_still_waits_is_answered_however_much_was_given_up() -> None:
+    """An old request among those given up keeps its place."""
+    calls = Calls(most_abandoned=2)
+    first = calls.begin("first", is_ping=False)
+    for _ in range(10):
+        calls.abandon(calls.begin(None, is_ping=False))
+    calls.take_reply(reply(1, "x"))
+    assert first.is_done
+
+
+def test_old_and_young_may_be_given_up_in_any_order() -> None:
+    """Which numbers are remembered follows from when they were given up."""
+    calls = Calls(most_abandoned=1)
+    first, second, third = (calls.begin(None, is_ping=False) for _ in range(3))
+    for call in (second, first, third):
+        calls.abandon(call)
+    assert [calls.take_reply(reply(re)) for re in (1, 2, 3, 3)] == [True, True, True, False]
+
+
+def test_ending_all_gives_the_calls_back_in_their_order() -> None:
+    """Whoever ends them tells each one why."""
+    calls = Calls(most_abandoned=2)
+    begun = [calls.begin(None, is_ping=False) for _ in range(3)]
+    assert calls.end_all() == begun
+    assert (calls.end_all(), calls.count) == ([], 0)
+
+
+def test_a_reply_is_an_answer_that_came_whole() -> None:
+    """Neither what is not here yet, nor parts, nor an error is one."""
+    calls = Calls(most_abandoned=2)
+    whole, in_parts, failed = (calls.begin(None, is_ping=False) for _ in range(3))
+    assert [whole.reply] == [None]
+    answer = reply(1, "x")
+    calls.take_reply(answer)
+    assert whole.reply is answer
+    calls.take_reply(reply(2, "part", more=True))
+    calls.take_reply(reply(2))
+    assert in_parts.is_done
+    assert in_parts.reply is None
+    failed.end(TelexError("it went wrong"))
+    assert failed.reply is None
+
+
+def test_what_has_come_of_an_answer_is_taken_once() -> None:
+    """Parts are given out as they come, and so is an answer that came whole."""
+    calls = Calls(most_abandoned=2)
+    in_parts, whole = (calls.begin(None, is_ping=False) for _ in range(2))
+    first, second, last, answer = (
+        reply(1, "a", more=True),
+        reply(1, "b", more=True),
+        reply(1),
+        reply(2),
+    )
+    calls.take_reply(first)
+    calls.take_reply(second)
+    assert in_parts.take_parts() == [first, second]
+    assert in_parts.take_parts() == []
+    calls.take_reply(last)
+    assert (in_parts.take_parts(), in_parts.is_done) == ([], True)
+    calls.take_reply(answer)
+    assert whole.take_parts() == [answer]
+    assert whole.take_parts() == []
+    assert whole.reply is None  # it belongs to whoever took it

@@ -1,0 +1,189 @@
+"""Timeouts: what a peer is held to while it sends, to the sweep."""
+
+from __future__ import annotations
+
+import pytest
+
+from telex import Limits, Message, MessageProcessor
+from telex.conversation.timeouts import Timeouts
+
+CONTENT = Message(b"x" * 100_000).to_bytes()
+HEADER_SIZE = len(CONTENT) - 100_000
+
+
+class Peer:
+    """A peer that sends, and whose timeouts are checked four times a second."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.processor = MessageProcessor(limits)
+        self.timeouts = Timeouts(self.processor, limits or Limits(), 0.0)
+        self.now = 0.0
+
+    def send(self, data: bytes, *, seconds: float = 0.0) -> str | None:
+        """Send bytes evenly over a time; return what was said against it, and stop there."""
+        ticks = max(1, round(seconds * 4))
+        for tick in range(ticks):
+            if seconds:
+                self.now += 0.25
+            start, end = (len(data) * place // ticks for place in (tick, tick + 1))
+            self.processor.receive_messages(data[start:end])
+            if too_long := self.timeouts.with_message(self.now):
+                return too_long.waiting_for
+        return None
+
+
+def test_a_header_has_its_time_from_the_first_byte_on() -> None:
+    """However many bytes of it come, and however slowly, it must be whole in time."""
+    peer = Peer()
+    assert peer.send(CONTENT[: HEADER_SIZE - 1], seconds=10.0) is None
+    assert peer.send(b"", seconds=0.5) == "the rest of a header block"
+    assert peer.now == 10.25
+
+
+def test_each_message_has_its_own_time() -> None:
+    """A peer that sends one small message after the other is not late."""
+    peer = Peer()
+    small = Message("x").to_bytes()
+    for _ in range(10):
+        assert peer.send(small + small[:5], seconds=4) is None
+        assert peer.send(small[5:], seconds=4) is None
+
+
+def test_between_messages_there_is_no_hurry() -> None:
+    """Only a message that has begun must go on."""
+    peer = Peer()
+    assert peer.send(Message("x").to_bytes()) is None
+    assert peer.send(b"", seconds=100) is None
+    assert peer.send(b"\x00", seconds=0.25) is None
+    assert peer.send(b"", seconds=9.75) is None
+
+
+def test_content_that_comes_fast_enough_may_take_as_long_as_it_takes() -> None:
+    """100,000 bytes at 1,250 a second are no offence."""
+    peer = Peer()
+    assert peer.send(CONTENT[:HEADER_SIZE], seconds=9) is None
+    assert peer.send(CONTENT[HEADER_SIZE:], seconds=80) is None
+
+
+def test_content_that_comes_too_slowly_times_out() -> None:
+    """At 1,000 bytes a second the first ten seconds are enough to see it."""
+    peer = Peer()
+    peer.send(CONTENT[:HEADER_SIZE])
+    assert peer.send(CONTENT[HEADER_SIZE:], seconds=100) == "content at 1,024 bytes a second"
+    assert peer.now == 10.0
+
+
+def test_content_that_stalls_times_out_however_fast_it_was() -> None:
+    """The rate is taken anew every ten seconds."""
+    peer = Peer()
+    assert peer.send(CONTENT[:90_000], seconds=9) is None
+    assert peer.send(b"", seconds=30) == "content at 1,024 bytes a second"
+    assert peer.now <= 20.5
+
+
+def test_without_a_rate_content_may_stall() -> None:
+    """A limit of 0 is none."""
+    peer = Peer(Limits(min_rate=0))
+    assert peer.send(CONTENT[:-1]) is None
+    assert peer.send(b"", seconds=60) is None
+
+
+def test_what_is_not_read_is_not_counted() -> None:
+    """The time begins anew when reading goes on."""
+    peer = Peer()
+    peer.send(b"\x00", seconds=0.25)
+    peer.now = 9.0
+    peer.timeouts.start_over(peer.now)
+    assert peer.send(b"", seconds=10) is None
+    assert peer.send(b"", seconds=0.5) == "the rest of a header block"
+
+
+def test_whoever_waits_for_an_answer_is_not_idle() -> None:
+    """The time of silence begins with the answer."""
+    peer = Peer(Limits(idle_timeout=5))
+    timeouts = peer.patience
+    assert timeouts.with_silence(4.0, is_working=True) is None
+    assert timeouts.with_silence(100.0, is_working=True) is None
+    assert timeouts.with_silence(100.2, is_working=False) is None
+    assert timeouts.with_silence(105.1, is_working=False) is None
+    too_long = timeouts.with_silence(105.2, is_working=False)
+    assert str(too_long) == "timed out after 5 s waiting for any message"
+
+
+def test_an_answer_is_not_held_against_who_waited_for_it() -> None:
+    """A server that was held up looks late: its peer was answered since, and has its time."""
+    peer = Peer(Limits(idle_timeout=5))
+    timeouts = peer.patience
+    assert timeouts.with_silence(4.0, is_working=True) is None
+    assert timeouts.with_silence(60.0, is_working=False) is None
+    assert timeouts.with_silence(64.9, is_working=False) is None
+    assert timeouts.with_silence(65.0, is_working=False) is not None
+
+
+def test_a_single_byte_ends_silence() -> None:
+    """Idle is who sends nothing at all."""
+    peer = Peer(Limits(idle_timeout=5))
+    assert peer.timeouts.with_silence(4.0, is_working=False) is None
+    peer.send(b"\x00")
+    assert peer.timeouts.with_silence(8.9, is_working=False) is None
+    assert peer.timeouts.with_silence(13.8, is_working=False) is None
+    assert peer.timeouts.with_silence(13.9, is_working=False) is not None
+
+
+def test_one_ping_at_a_time_is_wanted() -> None:
+    """A ping is due after silence, not again before its answer, and again after more silence."""
+    peer = Peer()
+    timeouts = peer.patience
+    assert [timeouts.must_ping(now) for now in (19.9, 20.0, 30.0)] == [False, True, False]
+    assert timeouts.with_silence(39.9, is_working=True) is None
+    peer.send(b"\x00")
+    assert timeouts.with_silence(40.0, is_working=True) is None
+    assert [timeouts.must_ping(now) for now in (59.9, 60.0)] == [False, True]
+    too_long = timeouts.with_silence(80.0, is_working=True)
+    assert str(too_long) == "timed out after 20 s waiting for the answer to a ping"
+
+
+@pytest.mark.parametrize(
+    ("limits", "is_watched", "longest"),
+    [
+        (Limits(), True, 40),
+        (Limits(idle_timeout=5), False, 5),
+        (Limits(idle_timeout=5), True, 5),
+        (Limits(idle_timeout=50), True, 40),
+    ],
+)
+def test_who_takes_nothing_is_silent_too(limits: Limits, is_watched: bool, longest: float) -> None:
+    """What waits for a peer must get less within the time that it may be silent."""
+    timeouts = Peer(limits).patience
+    for now, unsent in ((0.0, 9), (4.0, 8), (8.0, 3), (8.0 + longest - 0.1, 3)):
+        assert timeouts.with_output(now, unsent, is_watched=is_watched) is None
+    too_long = timeouts.with_output(8.0 + longest, 5, is_watched=is_watched)
+    assert (
+        str(too_long)
+        == f"timed out after {longest:g} s waiting for the peer to take what it is sent"
+    )
+
+
+def test_who_may_be_silent_for_ever_may_take_its_time() -> None:
+    """Without keepalive and a limit on idleness, only the output is limited."""
+    timeouts = Peer().patience
+    for now in (0.0, 1e6):
+        assert timeouts.with_output(now, 9, is_watched=False) is None
+
+
+def test_the_time_to_take_output_begins_when_it_waits() -> None:
+    """Neither when nothing waits, nor while the peer is read from, does it run."""
+    timeouts = Peer(Limits(idle_timeout=5)).patience
+    assert timeouts.with_output(0.0, 9, is_watched=False) is None
+    assert timeouts.with_output(4.0, 0, is_watched=False) is None
+    assert timeouts.with_output(8.0, 9, is_watched=False) is None
+    assert timeouts.with_message(9.0) is None
+    assert timeouts.with_output(14.0, 9, is_watched=False) is None
+    assert timeouts.with_output(19.0, 9, is_watched=False) is not None
+
+
+@pytest.mark.parametrize(("now", "is_late"), [(4.9, False), (5.0, True)])
+def test_a_hello_has_its_time(now: float, is_late: bool) -> None:
+    """It is counted from the beginning of the connection."""
+    timeouts = Peer(Limits(handshake_timeout=5)).patience
+    assert (timeouts.with_hello(now) is not None) == is_late
