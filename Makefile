@@ -65,6 +65,7 @@ check: $(VENV)/.dev
 	$(PY) -m ruff check $(CHECKED)
 	$(PY) -m ruff format --check $(CHECKED)
 	MYPY_CACHE_DIR=$(VENV)/.mypy_cache $(PY) -m mypy $(CHECKED)
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(PYRIGHT)
 	$(PYRIGHT) --verifytypes telex --ignoreexternal > $(VENV)/types.txt || \
 	    { cat $(VENV)/types.txt; exit 1; }

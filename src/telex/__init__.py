@@ -1,9 +1,9 @@
 """Telex: Python programs exchange messages over sockets instead of bytes.
 
 Every public name is here, except the front-ends: ``telex.sync`` and ``telex.asyncio`` are loaded
-when they are first used, so that the protocol alone brings neither sockets nor an event loop. So is
-``telex.testing``, the tools for users' tests; they raise their errors themselves, and leave pytest
-no assertion to explain (PYTEST_DONT_REWRITE).
+when they are first used, so that the protocol alone brings neither sockets nor an event loop. So
+are ``telex.tls`` and ``telex.tokens``, and ``telex.testing``, the tools for users' tests; they raise
+their errors themselves, and leave pytest no assertion to explain (PYTEST_DONT_REWRITE).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from telex.errors import (
     WaitTimeoutError,
 )
 from telex.limits import Limits
+from telex.version import __version__
 from telex.wire.message import Message, MessageFactory
 from telex.wire.processor import MessageProcessor, State
 
@@ -62,9 +63,7 @@ __all__ = [
     "is_compiled",
 ]
 
-__version__ = "0.1.0"
-
-_LOADED_LATER = ("asyncio", "sync", "testing")
+_LOADED_LATER = ("asyncio", "sync", "testing", "tls", "tokens")
 
 
 def is_compiled() -> bool:
@@ -81,6 +80,8 @@ if TYPE_CHECKING:
     from telex import asyncio as asyncio
     from telex import sync as sync
     from telex import testing as testing
+    from telex import tls as tls
+    from telex import tokens as tokens
 else:  # a type checker that saw this function would believe in any name
 
     def __getattr__(name: str) -> ModuleType:

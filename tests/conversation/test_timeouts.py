@@ -101,7 +101,7 @@ def test_what_is_not_read_is_not_counted() -> None:
 def test_whoever_waits_for_an_answer_is_not_idle() -> None:
     """The time of silence begins with the answer."""
     peer = Peer(Limits(idle_timeout=5))
-    timeouts = peer.patience
+    timeouts = peer.timeouts
     assert timeouts.with_silence(4.0, is_working=True) is None
     assert timeouts.with_silence(100.0, is_working=True) is None
     assert timeouts.with_silence(100.2, is_working=False) is None
@@ -113,7 +113,7 @@ def test_whoever_waits_for_an_answer_is_not_idle() -> None:
 def test_an_answer_is_not_held_against_who_waited_for_it() -> None:
     """A server that was held up looks late: its peer was answered since, and has its time."""
     peer = Peer(Limits(idle_timeout=5))
-    timeouts = peer.patience
+    timeouts = peer.timeouts
     assert timeouts.with_silence(4.0, is_working=True) is None
     assert timeouts.with_silence(60.0, is_working=False) is None
     assert timeouts.with_silence(64.9, is_working=False) is None
@@ -133,7 +133,7 @@ def test_a_single_byte_ends_silence() -> None:
 def test_one_ping_at_a_time_is_wanted() -> None:
     """A ping is due after silence, not again before its answer, and again after more silence."""
     peer = Peer()
-    timeouts = peer.patience
+    timeouts = peer.timeouts
     assert [timeouts.must_ping(now) for now in (19.9, 20.0, 30.0)] == [False, True, False]
     assert timeouts.with_silence(39.9, is_working=True) is None
     peer.send(b"\x00")
@@ -154,7 +154,7 @@ def test_one_ping_at_a_time_is_wanted() -> None:
 )
 def test_who_takes_nothing_is_silent_too(limits: Limits, is_watched: bool, longest: float) -> None:
     """What waits for a peer must get less within the time that it may be silent."""
-    timeouts = Peer(limits).patience
+    timeouts = Peer(limits).timeouts
     for now, unsent in ((0.0, 9), (4.0, 8), (8.0, 3), (8.0 + longest - 0.1, 3)):
         assert timeouts.with_output(now, unsent, is_watched=is_watched) is None
     too_long = timeouts.with_output(8.0 + longest, 5, is_watched=is_watched)
@@ -166,14 +166,14 @@ def test_who_takes_nothing_is_silent_too(limits: Limits, is_watched: bool, longe
 
 def test_who_may_be_silent_for_ever_may_take_its_time() -> None:
     """Without keepalive and a limit on idleness, only the output is limited."""
-    timeouts = Peer().patience
+    timeouts = Peer().timeouts
     for now in (0.0, 1e6):
         assert timeouts.with_output(now, 9, is_watched=False) is None
 
 
 def test_the_time_to_take_output_begins_when_it_waits() -> None:
     """Neither when nothing waits, nor while the peer is read from, does it run."""
-    timeouts = Peer(Limits(idle_timeout=5)).patience
+    timeouts = Peer(Limits(idle_timeout=5)).timeouts
     assert timeouts.with_output(0.0, 9, is_watched=False) is None
     assert timeouts.with_output(4.0, 0, is_watched=False) is None
     assert timeouts.with_output(8.0, 9, is_watched=False) is None
@@ -185,5 +185,5 @@ def test_the_time_to_take_output_begins_when_it_waits() -> None:
 @pytest.mark.parametrize(("now", "is_late"), [(4.9, False), (5.0, True)])
 def test_a_hello_has_its_time(now: float, is_late: bool) -> None:
     """It is counted from the beginning of the connection."""
-    timeouts = Peer(Limits(handshake_timeout=5)).patience
+    timeouts = Peer(Limits(handshake_timeout=5)).timeouts
     assert (timeouts.with_hello(now) is not None) == is_late

@@ -10,7 +10,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex import __version__
 from telex.address import check_is_safe_for_tokens, meant_by
 from telex.asyncio.answers import answer_of, late, progress_of
 from telex.asyncio.dialing import Dialing
@@ -32,6 +31,7 @@ from telex.errors import (
 from telex.limits import Limits
 from telex.log import safe_logger
 from telex.network.os_errors import NO_END
+from telex.version import __version__
 from telex.wire.message import message_from
 
 if TYPE_CHECKING:

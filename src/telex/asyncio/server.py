@@ -16,7 +16,6 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from telex import __version__
 from telex.application.notifier import observers_of
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.opening import Opening
@@ -27,6 +26,7 @@ from telex.log import safe_logger
 from telex.network.listener import SharedAddress
 from telex.security.tls import reload_certificates
 from telex.server.options import address_of, check_terms, greeting_with, listen_at
+from telex.version import __version__
 
 if TYPE_CHECKING:
     import ssl

@@ -15,7 +15,7 @@ from telex.errors import ContentError
 from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
 from telex.wire.message import Message
 
-VERSION: Final = 1
+__version__: Final = 1
 """The version of the wire format that is spoken here."""
 
 SMALLEST_LIMIT: Final = 256
@@ -64,7 +64,7 @@ class Greeting:
 
     def _introduction(self, limits: Limits) -> dict[str, Any]:
         return {
-            "version": VERSION,
+            "version": __version__,
             "agent": self.agent,
             "limits": {
                 "max_header_size": max(limits.max_header_size, SMALLEST_LIMIT),
@@ -82,8 +82,8 @@ class PeerGreeting:
         limits = said.get("limits", {})
         if not isinstance(limits, dict):
             raise ValueError("its limits must be a JSON object")
-        if said.get("version", VERSION) != VERSION:
-            raise ValueError(f"its version must be {VERSION}, the only one spoken here")
+        if said.get("version", __version__) != __version__:
+            raise ValueError(f"its version must be {__version__}, the only one spoken here")
         defaults = Limits()
         token = said.get("token")
         self.token: Final[str | None] = token if isinstance(token, str) else None

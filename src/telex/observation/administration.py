@@ -12,13 +12,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import telex
 from telex.application.application import Application
 from telex.application.handler import Handler
 from telex.application.observer import Observer
 from telex.application.peer import Peer
 from telex.application.watched import Watched
 from telex.errors import Refusal
+from telex.version import __version__
 from telex.wire.message import Message
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class Administration(Observer):
         own = self._check(peer)
         now = time.monotonic()
         return Snapshot(
-            version=telex.__version__,
+            version=__version__,
             pid=os.getpid(),
             shares_address=self._shares_address,
             uptime=now - self._begun_at,

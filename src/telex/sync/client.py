@@ -11,7 +11,6 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex import __version__
 from telex.address import check_is_safe_for_tokens, meant_by
 from telex.conversation.conversation import Greeting, Phase
 from telex.conversation.handshake import check_room
@@ -31,6 +30,7 @@ from telex.sync.dialing import Dialing
 from telex.sync.link import Link
 from telex.sync.parts import Parts
 from telex.sync.pipeline import Pipeline
+from telex.version import __version__
 from telex.wire.message import message_from
 
 if TYPE_CHECKING:

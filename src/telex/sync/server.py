@@ -13,7 +13,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex import __version__
 from telex.application.notifier import observers_of
 from telex.limits import Limits
 from telex.log import safe_logger
@@ -28,6 +27,7 @@ from telex.sync.deadlines import moment_in, seconds_until
 from telex.sync.loop import READ, Loop
 from telex.sync.service import Service
 from telex.sync.watched_connection import connection_type
+from telex.version import __version__
 
 if TYPE_CHECKING:
     import socket

@@ -18,6 +18,7 @@ from telex.application.handler import Handler, Style
 from telex.application.peer import Peer
 from telex.errors import Refusal
 from telex.observation.tracing.propagation import TRACE_CONTEXT, carrying_context, context_of
+from telex.version import __version__
 from telex.wire.message import message_from
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def instrument(
 
         app = telex.tracing.instrument(telex.Application())
     """
-    from telex import __version__
-
     tracer = trace.get_tracer("telex", __version__, tracer_provider)
     application.wrap_handlers(lambda handler: _TracedHandler(handler, tracer, propagator))
     return application
