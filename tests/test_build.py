@@ -119,7 +119,7 @@ def test_the_source_distribution_can_be_built_from(project: Path) -> None:
     """It carries the backend and the tests, and never a compiled module."""
     (project / "tests").mkdir()
     (project / "tests" / "test_small.py").touch()
-    (project / "src" / "telex" / "protocol" / "small.so").touch()
+    (project / "src" / "telex" / "wire" / "small.so").touch()
 
     result = build(project, "sdist")
 

@@ -300,8 +300,9 @@ def test_no_line_of_it_runs_where_nobody_watches() -> None:
     finally:
         server.shutdown()
         thread.join(PATIENCE)
-    assert "session.py" in entered
-    assert entered & {"observer.py", "watched.py", "administration.py", "metrics.py"} == set()
+    assert "application/session.py" in entered
+    assert entered & {"application/observer.py", "application/watched.py"} == set()
+    assert [name for name in entered if name.startswith("observation/")] == []
 
 
 def test_what_is_no_observer_is_refused_at_once() -> None:

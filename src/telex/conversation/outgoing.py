@@ -80,7 +80,7 @@ class Outgoing:
         self._add(message, body, kind, id, re, more, self._max_header_size)
 
     def say(self, message: Message, kind: str, id: i64, re: i64) -> None:
-        """Write a message of the conversation's own: these fit every peer, see ``greeting``."""
+        """Write a message of the conversation's own: these fit every peer, see ``handshake``."""
         self._add(message, message.body, kind, id, re, False, MAX_HEADER_BLOCK)
 
     def complain(self, code: str, detail: str, re: i64) -> None:
