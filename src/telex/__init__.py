@@ -2,7 +2,7 @@
 
 Every public name is here, except the front-ends: ``telex.sync`` and ``telex.asyncio`` are loaded
 when they are first used, so that the protocol alone brings neither sockets nor an event loop. So
-are ``telex.tls`` and ``telex.tokens``, and ``telex.testing``, the tools for users' tests; they raise
+are ``telex.tls``, ``telex.tokens`` and ``telex.testing``, the tools for users' tests, which raise
 their errors themselves, and leave pytest no assertion to explain (PYTEST_DONT_REWRITE).
 """
 
