@@ -16,7 +16,7 @@ _COMPILED = (
     "telex.conversation.",
     "telex.connection.",
     "telex.application.handler.",
-    "telex.application.session.",
+    "telex.application.dispatcher.",
 )
 """The modules that setup.py has compiled."""
 

@@ -32,7 +32,7 @@ def run_python(code: str) -> str:
 
 def compiled_modules() -> dict[str, str]:
     """Return the file that each module was loaded from that a compiled build compiles."""
-    names = {"telex.application.handler", "telex.application.session"}
+    names = {"telex.application.handler", "telex.application.dispatcher"}
     for package in map(importlib.import_module, COMPILED_PACKAGES):
         prefix = f"{package.__name__}."
         names |= {module.name for module in pkgutil.iter_modules(package.__path__, prefix)}

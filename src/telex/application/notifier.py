@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Event = Callable[..., None]
     """What is called at an event, with the peer and the facts."""
 
-OBSERVER_FAILED: Final = "%s: the observer failed"
-"""What is logged, with the name of the connection, when an observer raises an exception."""
+_OBSERVER_FAILED: Final = "%s: the observer failed"
+OBSERVER_FAILED = _OBSERVER_FAILED  # goes with application/session.py
 
 logger: Final = safe_logger("telex.server")
 
@@ -34,6 +34,7 @@ class Notifier:
         "data_received",
         "data_sent",
         "disconnected",
+        "follows_handlers",
         "handler_ended",
         "handler_started",
         "message_failed",
@@ -52,17 +53,23 @@ class Notifier:
         self.message_sent: Final = _notified("message_sent", everybody)
         self.data_sent: Final = _notified("data_sent", everybody)
         self.disconnected: Final = _notified("disconnected", everybody)
-
-    @property
-    def follows_handlers(self) -> bool:
+        self.follows_handlers: Final = bool(self.handler_started or self.handler_ended)
         """Whether anybody is notified when handlers begin or end."""
-        return self.handler_started is not None or self.handler_ended is not None
 
     @property
-    def follows_messages(self) -> bool:
+    def follows_messages(self) -> bool:  # goes with application/watched.py
         """Whether anybody is notified of what becomes of messages after they have come."""
         outcomes = (self.message_failed, self.message_sent, self.data_sent)
         return self.follows_handlers or any(event is not None for event in outcomes)
+
+
+def notify(event: Event | None, peer: Peer, *facts: object) -> None:
+    """Tell an event to whoever observes it; what goes wrong there is logged."""
+    if event is not None:
+        try:
+            event(peer, *facts)
+        except Exception:  # an observer decides nothing
+            logger.exception(_OBSERVER_FAILED, peer.address)
 
 
 def observers_of(
@@ -103,6 +110,6 @@ def _notified(event: str, observers: list[Observer]) -> Event | None:
             try:
                 listener(peer, *facts)
             except Exception:  # the others are notified all the same
-                logger.exception(OBSERVER_FAILED, peer.address)
+                logger.exception(_OBSERVER_FAILED, peer.address)
 
     return tell_all

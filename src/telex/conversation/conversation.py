@@ -149,10 +149,10 @@ class Conversation:
             return
         self._peer_closes(ConnectionClosedError("peer", "it ended its stream"))
 
-    def lose(self, reason: str) -> None:
-        """Take note that the connection is gone, without a word from the peer."""
+    def lose(self, reason: str, *, by: str = "peer", code: str = "closed") -> None:
+        """End the conversation, because the connection is gone; the peer is told nothing."""
         if not self.is_over:
-            self._break(ConnectionClosedError("peer", reason))
+            self._break(ConnectionClosedError(by, reason, code=code))
 
     # What is sent
 
@@ -273,6 +273,11 @@ class Conversation:
     def outstanding(self) -> int:
         """Requests and pings of this side that still wait for their answers."""
         return self._calls.count
+
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether answers of the peer are still to come: to requests, and pings of the program."""
+        return self._calls.count > (self._keepalive is not None and not self._keepalive.is_done)
 
     @property
     def abandoned(self) -> int:
@@ -403,7 +408,9 @@ class Conversation:
             elif self.phase is Phase.CLOSING:
                 self._unanswered.discard(id)
             elif self._serves:
-                return True
+                if len(self._unanswered) <= self._max_pending or not self.awaits_answers:
+                    return True
+                self.refuse(id, "overloaded", "too many requests wait for their answers here")
             else:
                 self.refuse(id, "no-handler", "this side answers no requests")
         return False

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from telex.application.naming import named
 from telex.application.observer import Observer
-from telex.application.session import about
 from telex.log import safe_logger
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ class EventLog(Observer):
     def message_received(self, peer: Peer, message: Message) -> None:
         """Log what it is about, and how large it is."""
         kind, size = message.kind or "plain", _size_of(message)
-        logger.log(self._level, "%s: received %s, %s, %s", peer.address, about(message), kind, size)
+        logger.log(
+            self._level, "%s: received %s, %s, %s", peer.address, named(message.subject), kind, size
+        )
 
     def handler_ended(
         self, peer: Peer, message: Message, pattern: str | None, seconds: float
@@ -49,7 +51,7 @@ class EventLog(Observer):
 
     def message_failed(self, peer: Peer, message: Message, code: str) -> None:
         """Log what went wrong with a message."""
-        logger.log(self._level, "%s: %s failed: %s", peer.address, about(message), code)
+        logger.log(self._level, "%s: %s failed: %s", peer.address, named(message.subject), code)
 
     def message_sent(self, peer: Peer, message: Message) -> None:
         """Log what is sent."""

@@ -1,0 +1,398 @@
+"""The dispatcher: it gives the messages of one connection to handlers, and their answers back.
+
+Which message may be handled now, what a handler's answer turns into, and what the peer is told when
+a handler fails, is decided here for every front-end. A handler that takes its time is run by the
+front-end: ``run_elsewhere`` is handed in. This module must never know a socket or an event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, Final
+
+from telex.application.handler import Style
+from telex.application.naming import named
+from telex.application.notifier import notify
+from telex.conversation.error_content import read_problem
+from telex.errors import ConnectionClosedError, ContentError, Refusal
+from telex.wire.message import Message, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from telex.application.application import Application
+    from telex.application.handler import Handler
+    from telex.application.notifier import Notifier
+    from telex.application.peer import Peer
+    from telex.connection.connection import Connection
+    from telex.conversation.conversation import Conversation
+
+logger: Final = logging.getLogger("telex.server")
+
+_NO_PART: Final = object()
+
+
+class Run:
+    """A handler at work on a message, for longer than one call."""
+
+    __slots__ = ("begun_at", "handler", "message", "parts", "request", "size")
+
+    def __init__(self, handler: Handler, message: Message) -> None:
+        self.handler: Final = handler
+        self.message: Final = message
+        self.request: Final = _request_id(message)
+        self.size: Final = message.memory_size
+        self.parts: Iterator[object] | None = None
+        self.begun_at: float = 0.0
+
+
+class Dispatcher:
+    """Gives the messages of one connection to handlers, in the front-end's own thread.
+
+    ``run_elsewhere`` runs a handler, or the next step of its generator, in a thread or an event
+    loop, and hands the outcome to ``returned``, ``yielded``, ``exhausted``, ``broken_off`` or
+    ``failed``. ``notifier`` is None where nobody observes what becomes of messages.
+    """
+
+    __slots__ = (
+        "_application",
+        "_connection",
+        "_conversation",
+        "_found",
+        "_in_order",
+        "_is_busy",
+        "_is_closed",
+        "_max_pending",
+        "_notifier",
+        "_run_elsewhere",
+        "_stalled",
+        "peer",
+    )
+
+    def __init__(
+        self,
+        application: Application,
+        connection: Connection,
+        peer: Peer,
+        run_elsewhere: Callable[[Run], None],
+        *,
+        max_pending: int,
+        notifier: Notifier | None = None,
+    ) -> None:
+        self.peer: Final = peer
+        """The other end, as handlers see it."""
+        self._application: Final = application
+        self._connection: Final = connection
+        self._conversation: Final[Conversation] = connection.conversation
+        self._found: Final[dict[str | None, Handler]] = application.found
+        self._run_elsewhere: Final = run_elsewhere
+        self._notifier: Final = notifier
+        self._max_pending: Final = max_pending
+        self._in_order: Run | None = None
+        self._stalled: list[Run] | None = None
+        self._is_busy = False
+        self._is_closed = False
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether there is more to handle, or to yield, as soon as output has gone."""
+        return self._stalled is not None or (
+            self._connection.unread.count > 0 and not self._is_busy
+        )
+
+    def received(self, size: int, messages: list[Message]) -> None:
+        """Take the messages that ``size`` bytes completed: handle or hold each of them."""
+        if self._notifier is not None:
+            self._tell_of_arrival(self._notifier, size, messages)
+        if messages:
+            self._take(messages)
+
+    def advance(self) -> None:
+        """Go on with what was held, now that a handler is done or output has gone."""
+        if self._stalled is not None:
+            stalled, self._stalled = self._stalled, None
+            self._connection.generators_waiting = 0
+            for run in stalled:
+                self._next_part(run)
+        unread = self._connection.unread
+        while unread.count and not self._is_busy and not self._must_wait():
+            self._handle(unread.take())
+
+    def close(self) -> None:
+        """Forget what waits: the connection has ended, or is refused."""
+        self._is_closed = True
+        stalled, self._stalled = self._stalled, None
+        self._connection.generators_waiting = 0
+        for run in stalled or ():
+            self.broken_off(run)
+        self._connection.ending.dropped += len(self._connection.unread.clear())
+
+    # What comes of a handler that runs elsewhere
+
+    def returned(self, run: Run, result: object) -> None:
+        """Answer with what a handler returned."""
+        self._answer(run.handler, run.message, run.request, result)
+        self._finish(run)
+
+    def failed(self, run: Run, error: BaseException) -> None:
+        """Answer for a handler that raised."""
+        self._report(run.handler, run.message, run.request, error)
+        self._finish(run)
+
+    def yielded(self, run: Run, part: object) -> bool:
+        """Send one part of an answer; return whether more of them make sense."""
+        if not self._connection.can_answer:
+            return False
+        return self._answer(run.handler, run.message, run.request, part, more=True)
+
+    def exhausted(self, run: Run) -> None:
+        """End an answer in parts: the generator has yielded its last."""
+        if run.request is not None:
+            self._answer(run.handler, run.message, run.request, None)
+        self._finish(run)
+
+    def broken_off(self, run: Run) -> None:
+        """Close a generator: nobody is left to receive its parts."""
+        if isinstance(run.parts, Generator):
+            try:
+                run.parts.close()
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
+                self._report(run.handler, run.message, run.request, error)
+        self._finish(run)
+
+    def go_on_with(self, run: Run) -> None:
+        """Ask a generator for its next part, now or when there is room for it."""
+        self._next_part(run)
+
+    # Handling
+
+    def _take(self, messages: list[Message]) -> None:
+        if self._connection.unread.count:
+            self._hold(messages)
+            self.advance()
+            return
+        conversation = self._conversation
+        for position, message in enumerate(messages):
+            if self._is_busy or conversation.is_full or self._is_closed:
+                self._hold(messages[position:])
+                return
+            self._handle(message)
+
+    def _hold(self, messages: list[Message]) -> None:
+        if self._is_closed:
+            self._connection.ending.dropped += len(messages)
+        else:
+            self._connection.unread.add(messages)
+
+    def _must_wait(self) -> bool:
+        return self._conversation.is_full or self._connection.is_backed_up
+
+    def _handle(self, message: Message) -> None:
+        """Have a message handled: now, where its handler can be called directly, else by a run."""
+        if message.kind == "error":
+            problem = read_problem(message, "error")
+            logger.warning("%s: the peer tells of an error: %s", self.peer.address, problem)
+            return
+        handler = self._found.get(message.subject) or self._application.find(message.subject)
+        if handler is None:
+            self._report_unhandled(message)
+        elif not handler.is_direct:
+            self._start(Run(handler, message))
+        elif self._notifier is not None and self._notifier.follows_handlers:
+            self._call_and_tell(handler, message, self._notifier)
+        else:
+            self._call(handler, message)
+
+    def _call(self, handler: Handler, message: Message) -> None:
+        """Call a handler that neither waits nor yields, and answer."""
+        request = _request_id(message)  # handlers may change their message
+        try:
+            result = handler.call(message, self.peer)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
+            self._report(handler, message, request, error)
+        else:
+            if result is not None or request is not None:
+                self._answer(handler, message, request, result)
+
+    def _call_and_tell(self, handler: Handler, message: Message, notifier: Notifier) -> None:
+        """Call a handler, and notify the observers before and after."""
+        notify(notifier.handler_started, self.peer, message, handler.pattern)
+        begun_at = time.perf_counter()
+        self._call(handler, message)
+        seconds = time.perf_counter() - begun_at
+        notify(notifier.handler_ended, self.peer, message, handler.pattern, seconds)
+
+    def _start(self, run: Run) -> None:
+        connection = self._connection
+        if self._notifier is not None:
+            notify(self._notifier.handler_started, self.peer, run.message, run.handler.pattern)
+            run.begun_at = time.perf_counter()
+        connection.handlers_running += 1
+        connection.bytes_at_work += run.size
+        if not run.handler.concurrent:
+            self._in_order = run
+        self._note_busy()
+        if run.handler.style is not Style.GENERATOR:
+            self._run_elsewhere(run)
+            return
+        try:
+            run.parts = run.handler.call(run.message, self.peer)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
+            self.failed(run, error)
+        else:
+            self._next_part(run)
+
+    def _next_part(self, run: Run) -> None:
+        """Take parts from a generator until there is too much output, or none left."""
+        assert run.parts is not None
+        while not self._must_wait():
+            if run.handler.blocking:
+                self._run_elsewhere(run)
+                return
+            try:
+                part = next(run.parts, _NO_PART)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
+                self.failed(run, error)
+                return
+            if part is _NO_PART:
+                self.exhausted(run)
+                return
+            if not self.yielded(run, part):
+                self.broken_off(run)
+                return
+        self._stalled = [*(self._stalled or ()), run]
+        self._connection.generators_waiting += 1
+
+    def _finish(self, run: Run) -> None:
+        self._connection.handlers_running -= 1
+        self._connection.bytes_at_work -= run.size
+        if self._in_order is run:
+            self._in_order = None
+        self._note_busy()
+        if self._notifier is not None:
+            seconds = time.perf_counter() - run.begun_at
+            event = self._notifier.handler_ended
+            notify(event, self.peer, run.message, run.handler.pattern, seconds)
+
+    def _note_busy(self) -> None:
+        running = self._connection.handlers_running
+        self._is_busy = self._in_order is not None or running >= self._max_pending
+
+    # Answering
+
+    def _answer(
+        self,
+        handler: Handler,
+        message: Message,
+        request: int | None,
+        result: object,
+        more: bool = False,
+    ) -> bool:
+        """Send what a handler returned: as the answer to a request, else as a plain message.
+
+        Returns whether that could be sent.
+        """
+        conversation = self._conversation
+        before = conversation.bytes_to_send
+        try:
+            answer = result if isinstance(result, Message) else message_of(_or_empty(result))
+            if request is not None:
+                conversation.answer(request, answer, more=more)
+            elif result is not None:
+                conversation.send(answer)
+        except ConnectionClosedError as error:
+            what = named(message.subject)
+            logger.warning("%s: the answer to %s was not sent: %s", self.peer.address, what, error)
+        except Exception as error:  # noqa: BLE001 - the user's types run code when written
+            self._report(handler, message, request, error)
+        else:
+            if self._notifier is not None and conversation.bytes_to_send > before:
+                notify(self._notifier.message_sent, self.peer, answer)
+            return True
+        return False
+
+    def _report(
+        self, handler: Handler, message: Message, request: int | None, error: BaseException
+    ) -> None:
+        """Answer for a handler that raised, and log the error, unless the handler refuses."""
+        if isinstance(error, Refusal):
+            self._tell_of_failure(message, error.code)
+            self._refuse(request, error.code, error.detail)
+        elif isinstance(error, ContentError) and _does_not_fit(handler, message):
+            self._tell_of_failure(message, "bad-content")
+            logger.warning("%s: %s: %s", self.peer.address, named(message.subject), error)
+            self._refuse(request, "bad-content", str(error))
+        else:
+            self._tell_of_failure(message, "handler-failed")
+            failure = f"handler {handler.name} failed on {named(message.subject)}"
+            logger.error("%s: %s", self.peer.address, failure, exc_info=error)
+            self._call_failure_hooks(message, error)
+            if request is not None:
+                self._refuse(request, "handler-failed", "the handler failed")
+
+    def _report_unhandled(self, message: Message) -> None:
+        detail = f"no handler takes {named(message.subject)}"
+        self._tell_of_failure(message, "no-handler")
+        logger.warning("%s: %s", self.peer.address, detail)
+        if message.kind is not None:
+            self._refuse(message.id, "no-handler", detail)
+
+    def _refuse(self, request: int | None, code: str, detail: str) -> None:
+        if request is None:
+            self._conversation.complain(code, detail)
+        else:
+            self._conversation.refuse(request, code, detail)
+
+    # Telling others
+
+    def _call_failure_hooks(self, message: Message, error: BaseException) -> None:
+        """Call the application's failure hooks; what goes wrong in one of them is logged."""
+        for hook in self._application.failure_hooks:
+            try:
+                hook(message, self.peer, error)
+            except Exception:
+                logger.exception("the failure hook %s failed", getattr(hook, "__qualname__", hook))
+
+    def _tell_of_failure(self, message: Message, code: str) -> None:
+        if self._notifier is not None:
+            notify(self._notifier.message_failed, self.peer, message, code)
+
+    def _tell_of_arrival(self, notifier: Notifier, size: int, messages: list[Message]) -> None:
+        if notifier.data_received is not None:
+            processor = self._conversation.processor
+            event = notifier.data_received
+            notify(event, self.peer, size, processor.state, processor.bytes_needed)
+        if notifier.message_received is not None:
+            for message in messages:
+                notify(notifier.message_received, self.peer, message)
+
+
+def _request_id(message: Message) -> int | None:
+    """Return the number under which a message wants an answer; None for a plain one."""
+    return None if message.kind is None else message.id
+
+
+def _or_empty(result: Any) -> Any:
+    return b"" if result is None else result
+
+
+def _does_not_fit(handler: Handler, message: Message) -> bool:
+    """Whether the content is not what its header says, or not what the handler asks for."""
+    try:
+        if handler.content_type is None:
+            _ = message.content
+        else:
+            message.decode(handler.content_type)
+    except ContentError:
+        return True
+    return False

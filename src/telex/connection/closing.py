@@ -1,0 +1,173 @@
+"""How far the end of one connection has come.
+
+It keeps the steps of the end and takes the next one when that is due. Bytes, reading and the times
+before the end belong to ``connection``. Times are seconds of a clock that never goes back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from telex.connection.ending import Ending
+from telex.connection.output import Output
+from telex.conversation.conversation import Conversation
+from telex.conversation.states import Phase
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+LINGER_SECONDS: Final = 5.0
+"""How long a peer may take nothing of the rest of the output, and how long it may take to end."""
+
+SILENT_SECONDS: Final = 1.0
+"""How long the end of a peer is awaited that has everything and need not end: this side shuts down,
+or gave up what the peer may be working on."""
+
+LINGER_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that a peer may send after the end. To close while the peer sends would reset the
+connection, and the reset would overtake the last message to the peer."""
+
+_NEVER: Final = math.inf
+
+# Members of Phase, found once: to look one up costs as much as a call.
+_OPEN: Final = Phase.OPEN
+_GREETING: Final = Phase.GREETING
+_CLOSING: Final = Phase.CLOSING
+_FINISHING: Final = Phase.FINISHING
+_CLOSED: Final = Phase.CLOSED
+_FAILED: Final = Phase.FAILED
+
+
+class Closing:
+    """The steps of the end of one connection. Each attribute is a step that was taken.
+
+    ``is_leaving``: this side shuts down. ``is_closing``: its program has closed. ``is_refused``:
+    the peer was told an error that ends everything. ``is_cut``: nothing more is waited for.
+    ``input_ended``, ``output_ended``, ``output_lost``: what is over of the network's two streams.
+    """
+
+    __slots__ = (
+        "_conversation",
+        "_ending",
+        "_ignored",
+        "_moved_at",
+        "_output",
+        "_seen_sent",
+        "input_ended",
+        "is_closing",
+        "is_cut",
+        "is_leaving",
+        "is_refused",
+        "linger_until",
+        "output_ended",
+        "output_lost",
+    )
+
+    def __init__(self, conversation: Conversation, output: Output) -> None:
+        self._conversation: Final = conversation
+        self._output: Final = output
+        self._ending: Ending | None = None
+        self._ignored: i64 = 0
+        self._seen_sent: i64 = -1
+        self._moved_at: float = 0.0
+        self.input_ended: bool = False
+        self.output_ended: bool = False
+        self.output_lost: bool = False
+        self.is_leaving: bool = False
+        self.is_closing: bool = False
+        self.is_refused: bool = False
+        self.is_cut: bool = False
+        self.linger_until: float = _NEVER
+        """When the peer is waited for no longer."""
+
+    @property
+    def ending(self) -> Ending:
+        """Why it ends. Made when it is first needed: a connection that goes on has none."""
+        if self._ending is None:
+            self._ending = Ending(self._conversation, self._output)
+        return self._ending
+
+    @property
+    def has_broken(self) -> bool:
+        """Whether the connection broke below its conversation, or was cut off."""
+        return self._ending is not None and (self.is_cut or self._ending.broken is not None)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the end has begun, in whatever way."""
+        phase = self._conversation.phase
+        if phase is not _OPEN and phase is not _GREETING:
+            return True
+        return self.is_leaving or self.input_ended or self.output_lost or self.is_cut
+
+    @property
+    def is_last_said(self) -> bool:
+        """Whether this side has said its last, so that the output ends with what is unsent."""
+        phase = self._conversation.phase
+        return phase is _CLOSING or phase is _CLOSED or phase is _FAILED
+
+    @property
+    def ignores_input(self) -> bool:
+        """Whether what comes is only received to see its end."""
+        return self._conversation.is_over or (self.is_leaving and self.output_ended)
+
+    @property
+    def has_unsent_after_goodbye(self) -> bool:
+        """Whether the peer has said its last, and has yet to take what it is sent."""
+        phase = self._conversation.phase
+        return (phase is _FINISHING or phase is _CLOSED) and self._output.size > 0
+
+    def is_finished(self, is_idle: bool) -> bool:
+        """Whether nothing more can come or go; ``is_idle``: every message that came is handled."""
+        if self.is_cut:
+            return True
+        if not self.input_ended or not (self.output_ended or self.output_lost):
+            return False
+        return is_idle or self._conversation.is_over
+
+    def advance(self, is_idle: bool, now: float) -> None:
+        """Take the next steps that are due: the goodbye where all is answered, the refusal."""
+        conversation = self._conversation
+        if is_idle and not conversation.is_over:
+            if self.output_lost and self.input_ended:
+                self.ending.end_conversation()
+                return
+            if self.is_leaving:
+                conversation.close("shutting-down", "the server is shutting down")
+            elif conversation.phase is _FINISHING:
+                conversation.close("closed", "everything is answered")
+        if conversation.phase is _FAILED and not self.is_refused:
+            self.is_refused = True
+            self.linger_until = now + LINGER_SECONDS
+
+    def note_output_ended(self, now: float) -> None:
+        """Wait for the peer's end from now on, though not for ever."""
+        self.output_ended = True
+        if self.is_refused:
+            return
+        if self.is_leaving or (self.is_closing and self.ending.gave_up):
+            self.linger_until = now + SILENT_SECONDS
+        elif not self.is_closing:
+            self.linger_until = now + LINGER_SECONDS
+
+    def hurry(self, now: float) -> None:
+        """Wait for a peer that has everything no longer than this side's shutting down allows."""
+        if self.output_ended:
+            self.linger_until = min(self.linger_until, now + SILENT_SECONDS)
+
+    def ignore(self, size: i64, now: float) -> None:
+        """Count bytes that came after the end; a peer that still sends is waited for."""
+        self._ignored += size
+        if self.is_leaving and not self.is_refused:
+            self.linger_until = now + SILENT_SECONDS
+        if self._ignored > LINGER_BYTES:
+            self.is_cut = True
+
+    def has_stopped_reading(self, now: float) -> bool:
+        """Whether the peer took nothing of the rest of the output for ``LINGER_SECONDS``."""
+        sent = self._output.sent
+        if sent != self._seen_sent:
+            self._seen_sent = sent
+            self._moved_at = now
+        return now - self._moved_at >= LINGER_SECONDS

@@ -1,0 +1,540 @@
+"""One connection without its socket: the one place that decides what happens to it.
+
+It owns the conversation, the layer (TLS or none), the unsent output and the reason of the end, for
+both ends. A driver moves the bytes: it hands in what came and the time, sends what ``data_to_send``
+returns, and says how much of that went. Whether to read on, how much is too much, which timer comes
+next and when to give up is decided here; the steps of the end are kept by ``closing``. This module
+must never know a socket, a thread, a clock or an event loop.
+
+Times are seconds of a clock that never goes back, such as ``time.monotonic``. A driver receives
+what has come before it calls ``handle_deadline``: then no peer is blamed for a time in which nobody
+listened to it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from telex.connection.closing import Closing
+from telex.connection.ending import Ending
+from telex.connection.layer import Layer
+from telex.connection.output import Output
+from telex.connection.unread import STALL_SECONDS, Unread
+from telex.conversation.conversation import Conversation
+from telex.conversation.handshake import Greeting
+from telex.conversation.states import Phase
+from telex.errors import ConnectionClosedError, RequestTimeoutError
+from telex.limits import Limits
+from telex.log import safe_logger
+from telex.wire.message import Message
+from telex.wire.processor import WORTH_ITS_OWN
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+    from telex.connection.output import Piece
+
+BACKLOG_FACTOR: Final = 256
+"""How many times ``high_water`` may be unsent where messages are sent without being asked for."""
+
+LOOK_SECONDS: Final = 0.25
+"""How often the times of the peer are looked at while one of them runs."""
+
+_GROWING: Final = 2.0
+"""Bytes of memory for each byte of a message that is coming in: buffers grow ahead of what they
+hold, and leave gaps behind."""
+
+_SETTLED: Final = 1.25
+"""Bytes of memory for each byte of everything else: there are gaps between buffers."""
+
+_NOTHING: Final[list[Piece]] = []
+
+_GREETING: Final = Phase.GREETING  # found once: to look it up costs as much as a call
+
+logger: Final = safe_logger("telex.client")
+
+
+class Connection:
+    """One connection without its socket, at either end.
+
+    ``serves`` says that the peer has connected to this end, and that this end answers requests.
+    ``greeting`` is what this end says of itself; a ``layer`` lies around the conversation's bytes.
+    Raises ContentError for a greeting that cannot be written.
+
+    What is said goes to the ``conversation``, and comes out of ``data_to_send``. Received messages
+    that wait are in ``unread``. Whoever runs handlers keeps ``handlers_running``, ``bytes_at_work``
+    (memory of the messages that are being handled) and ``generators_waiting`` (for room).
+    """
+
+    __slots__ = (
+        "_closing",
+        "_high_water",
+        "_is_backed_up",
+        "_is_reading",
+        "_layer",
+        "_limits",
+        "_looked_at",
+        "_now",
+        "_opened_at",
+        "_output",
+        "_serves",
+        "bytes_at_work",
+        "conversation",
+        "generators_waiting",
+        "handlers_running",
+        "said",
+        "unread",
+    )
+
+    def __init__(
+        self,
+        limits: Limits,
+        greeting: Greeting,
+        *,
+        serves: bool,
+        now: float,
+        layer: Layer | None = None,
+        identity: str | None = None,
+    ) -> None:
+        self.conversation: Final = Conversation(
+            limits, greeting, serves=serves, now=now, identity=identity
+        )
+        self.unread: Final = Unread(limits, is_handled=serves)
+        self._output: Final = Output()
+        self._closing: Final = Closing(self.conversation, self._output)
+        self._limits: Final = limits
+        self._high_water: Final[i64] = limits.high_water
+        self._serves: Final = serves
+        self._layer: Layer | None = layer
+        self._opened_at: Final[float] = now
+        self._looked_at: float = now
+        self._now: float = now
+        self._is_reading = True
+        self._is_backed_up = False
+        self.handlers_running: int = 0
+        self.bytes_at_work: int = 0
+        self.generators_waiting: int = 0
+        self.said: i64 = 0
+        """Bytes that the conversation has handed over to be sent, before the layer."""
+        if not serves:
+            self.conversation.wants_keepalive = greeting.keepalive
+
+    # What arrives
+
+    def receive_data(self, data: bytes | memoryview, now: float) -> list[Message]:
+        """Take bytes from the network; return the messages that they complete, in order.
+
+        What the peer does wrong never raises: it ends the connection.
+        """
+        self._now = now
+        if self._layer is not None:
+            return self._receive_through(self._layer, data)
+        return self._take(data)
+
+    def content_buffer(self, least: i64 = WORTH_ITS_OWN) -> memoryview | None:
+        """Return where to receive long content without a copy; see ``MessageProcessor``."""
+        if self._layer is not None or self._closing.ignores_input:
+            return None
+        return self.conversation.content_buffer(least)
+
+    def content_received(self, size: int, now: float) -> list[Message]:
+        """Take note of ``size`` bytes in ``content_buffer()``; else as ``receive_data``."""
+        self._now = now
+        return self._unless_closing(self.conversation.content_received(size))
+
+    def receive_eof(self, now: float) -> None:
+        """Take note that the network's stream has ended.
+
+        With a layer that is a good end only where the peer has announced it, or where nothing
+        matters that could follow.
+        """
+        self._now = now
+        error = None
+        is_expected = self._closing.ignores_input or self._closing.input_ended
+        if self._layer is not None and not is_expected and self.conversation.farewell is None:
+            error = self._layer.error_at_eof()
+        if error is None:
+            self._end_input()
+        else:
+            self.lost(error, now)
+
+    def output_lost(self, error: ConnectionClosedError, now: float) -> None:
+        """Take note that nothing more can be sent; what the peer sent before can still come."""
+        self._now = now
+        self._closing.output_lost = True
+        self._output.discard()
+        if self.conversation.is_over:
+            self._closing.input_ended = True
+        else:
+            self.ending.break_with(error)
+
+    def lost(self, error: ConnectionClosedError, now: float) -> None:
+        """Take note that nothing more can be received or sent, and why."""
+        self._closing.input_ended = True
+        self.output_lost(error, now)
+
+    # What is sent
+
+    def send(self, message: Message) -> None:
+        """Send a plain message; see ``Conversation.send``.
+
+        A peer that has not taken ``BACKLOG_FACTOR`` times ``high_water`` bytes is cut off. Raises
+        ConnectionClosedError then, and when the connection has ended.
+        """
+        self.check_open()
+        if self._output.size > self._high_water * BACKLOG_FACTOR:
+            error = ConnectionClosedError("us", "it reads far too slowly", code="overloaded")
+            self.cut_off(error, self._now)
+            self.check_open()
+        self.conversation.send(message)
+
+    def data_to_send(self) -> list[Piece]:
+        """Return the unsent bytes in order, as many pieces as one system call takes.
+
+        They stay unsent until ``data_sent``. Do not change the list.
+        """
+        if self._closing.has_begun:
+            self._advance_closing()
+        output = self._output
+        if self._layer is not None:
+            self._encode(self._layer)
+        elif self.conversation.bytes_to_send:
+            output.add(self._said())
+        return output.offered() if output.size else _NOTHING
+
+    def data_sent(self, size: i64) -> None:
+        """Take note that the network has taken ``size`` bytes more."""
+        self._output.forget(size)
+
+    @property
+    def wants_to_end_output(self) -> bool:
+        """Whether the driver is to end the output now: all is sent, and nothing follows."""
+        closing = self._closing
+        if not closing.is_last_said or closing.output_ended or self._output.size:
+            return False
+        is_broken = self._layer is not None and self._layer.error is not None
+        return is_broken or self.conversation.bytes_to_send == 0
+
+    def output_ended(self, now: float) -> None:
+        """Take note that the driver has ended the output: the peer's end is waited for."""
+        self._now = now
+        self._closing.note_output_ended(now)
+
+    # How the connection ends
+
+    def close(self, now: float) -> None:
+        """Say goodbye. What still comes is received, and dropped.
+
+        Whoever closes decides how long to wait until ``is_finished``. Where requests were given up,
+        the peer may be at work on them for long: then the wait ends by itself, ``SILENT_SECONDS``
+        after everything is sent.
+        """
+        self._now = now
+        self._closing.is_closing = True
+        self._unless_closing(self.unread.clear())
+        conversation = self.conversation
+        self.ending.gave_up = conversation.outstanding + conversation.abandoned > 0
+        conversation.close("closed", "close() was called")
+
+    def leave(self, now: float) -> None:
+        """Read no more, and say goodbye when everything that came is handled and answered."""
+        self._now = now
+        self._closing.is_leaving = True
+        if self.is_established:
+            self._closing.hurry(now)
+        else:
+            error = ConnectionClosedError("us", "the server is shutting down", code="shutting-down")
+            self.cut_off(error, now)
+
+    def refuse(self, code: str, why: str, now: float) -> None:
+        """Tell the peer why it is not served, and end when it knows.
+
+        Where output waits, the peer would read the reason behind all of that: then the connection
+        ends at once.
+        """
+        self._now = now
+        error = ConnectionClosedError("us", why, code=code)
+        if self._output.size:
+            self.cut_off(error, now)
+        else:
+            self.conversation.fail(error)
+
+    def cut_off(self, error: ConnectionClosedError, now: float) -> None:
+        """End at once, for this reason unless there is one; the peer is told where that can be."""
+        self._now = now
+        closing = self._closing
+        if self._output.size or closing.output_lost or not self.is_established:
+            if not closing.ignores_input:
+                self.ending.break_with(error)
+        elif not closing.output_ended:
+            self.conversation.fail(error)
+        closing.is_cut = True
+
+    def finish(self) -> Ending:
+        """Take note that the driver closes the socket, whatever for; return how it has ended."""
+        ending = self.ending
+        if not ending.is_final:
+            self._closing.is_cut = True
+            ending.reach()
+            self.conversation.data_to_send()
+            self._output.discard()
+            self._layer = None
+        return ending
+
+    def check_open(self) -> None:
+        """Raise ConnectionClosedError when the connection has broken or was cut off."""
+        if self._closing.has_broken:
+            raise self.ending.closed_error()
+
+    @property
+    def ending(self) -> Ending:
+        """How the connection ends, as far as that is known."""
+        return self._closing.ending
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the driver is to close, once it has tried to send what there is."""
+        return self._closing.is_finished(self.is_idle)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the peer was told an error that ends everything, and is served no more."""
+        return self._closing.is_refused
+
+    @property
+    def is_served(self) -> bool:
+        """Whether there is more to do for the peer than to wait for its end."""
+        return not (self._closing.output_ended or self._closing.is_cut)
+
+    # How things stand
+
+    @property
+    def is_established(self) -> bool:
+        """Whether messages can be sent: there is no layer, or it is agreed on."""
+        return self._layer is None or self._layer.is_established
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every message that came has been handled, and answered if it was a request."""
+        return not self.handlers_running and (not self._serves or self.unread.is_empty)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has begun, so that a driver has nothing to decide after a turn."""
+        return (
+            self._is_reading
+            and not self._output.size
+            and not self.handlers_running
+            and not self._is_backed_up
+            and self.unread.is_empty
+            and self.conversation.is_at_rest
+            and not self._closing.has_begun
+        )
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Whether so much output is unsent that nothing should be added, until half of it went."""
+        unsent = self._output.size
+        if unsent > self._high_water:
+            self._is_backed_up = True
+        elif unsent <= self._high_water // 2:
+            self._is_backed_up = False
+        return self._is_backed_up
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether anybody receives an answer that is sent now."""
+        closing = self._closing
+        return not (closing.output_lost or closing.is_cut or self.conversation.is_over)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were handed over and that the network has not taken."""
+        return self._output.size + self.conversation.bytes_to_send
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the network has taken since the connection began."""
+        return self._output.sent
+
+    @property
+    def memory_held(self) -> int:
+        """About how many bytes of memory the connection takes."""
+        conversation = self.conversation
+        came = conversation.bytes_buffered
+        growing = max(came * _GROWING, came + conversation.processor.bytes_set_aside)
+        settled = (self.unread.size + self._output.held + conversation.bytes_to_send) * _SETTLED
+        return self.bytes_at_work + int(settled + growing)
+
+    @property
+    def memory_to_gain(self) -> int:
+        """How much less memory is held without the connection; 0 where it ends already."""
+        return 0 if self._closing.is_cut or self.conversation.is_over else self.memory_held
+
+    @property
+    def wants_to_read(self) -> bool:
+        """Whether the driver is to receive.
+
+        Reading pauses for this end's own sake: where too much waits to be taken, or to be sent. An
+        end with requests of its own reads on for their answers, and refuses requests of the peer.
+        """
+        self._is_reading = self._may_read()
+        return self._is_reading
+
+    # Time
+
+    @property
+    def next_deadline(self) -> float:
+        """When ``handle_deadline`` is to be called; infinity where nothing is waited for."""
+        if self._closing.is_cut:
+            return math.inf
+        deadline = min(self.unread.stall_at, self._closing.linger_until)
+        if self._is_shaking_hands:
+            return min(deadline, self._opened_at + self._limits.handshake_timeout)
+        if self._is_timed:
+            return min(deadline, self._looked_at + LOOK_SECONDS)
+        return deadline
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what is due: ping, end a pause, or give the peer up. Send afterwards.
+
+        What has come must have been received before; see the beginning of the module.
+        """
+        self._now = now
+        if now >= self._closing.linger_until:
+            self._closing.is_cut = True
+        elif self._is_shaking_hands:
+            timeout = self._limits.handshake_timeout
+            if now - self._opened_at >= timeout:
+                reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
+                self.cut_off(ConnectionClosedError("us", reason, code="timeout"), now)
+        else:
+            if self.unread.has_stalled(now):
+                self._end_stall()
+            if now - self._looked_at >= LOOK_SECONDS:
+                self._looked_at = now
+                self._look_at_times(now)
+
+    # Inside
+
+    @property
+    def _is_shaking_hands(self) -> bool:
+        """Whether the layer is not agreed on yet, and the conversation waits for that."""
+        layer = self._layer
+        return layer is not None and not (layer.is_established or self.conversation.is_over)
+
+    @property
+    def _is_timed(self) -> bool:
+        """Whether a time of the peer runs, or may begin to run without a call of the driver."""
+        conversation = self.conversation
+        if conversation.wants_keepalive or self._closing.has_unsent_after_goodbye:
+            return True
+        if not self._serves:
+            return False
+        if self._limits.idle_timeout is not None or conversation.bytes_buffered:
+            return True
+        return conversation.phase is _GREETING
+
+    def _look_at_times(self, now: float) -> None:
+        """Hold the peer to its times, and to taking the rest of the output after its goodbye."""
+        unsent = self._output.size if self._is_backed_up else 0
+        self.conversation.check_time(now, is_reading=self._is_reading, unsent=unsent)
+        closing = self._closing
+        if closing.has_unsent_after_goodbye and closing.has_stopped_reading(now):
+            closing.ending.break_with(ConnectionClosedError("peer", "it does not read on"))
+            closing.is_cut = True
+
+    def _end_stall(self) -> None:
+        """Say that nothing is taken; the answers that are awaited behind it cannot come."""
+        unread = self.unread
+        waiting = f"{unread.size:,} bytes of messages and parts of answers"
+        logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
+        for call in unread.awaited:
+            if not call.is_done:
+                self.conversation.abandon(call)
+                call.end(RequestTimeoutError(f"{waiting} to be taken before it", STALL_SECONDS))
+
+    def _may_read(self) -> bool:
+        closing = self._closing
+        if closing.input_ended or closing.is_cut:
+            return False
+        if closing.ignores_input or closing.is_closing:
+            return True
+        if closing.is_leaving:
+            return False
+        if self.unread.is_too_much:
+            self.unread.look(self._now)
+            return False
+        conversation = self.conversation
+        if not self._serves or conversation.awaits_answers:
+            return True
+        if closing.output_lost and self.is_idle:
+            return True  # nobody receives the answers, so pending requests never get fewer
+        return not (self.is_backed_up or self.generators_waiting or conversation.is_saturated)
+
+    def _take(self, data: bytes | memoryview) -> list[Message]:
+        """Take bytes of the conversation."""
+        if self._closing.ignores_input:
+            self._closing.ignore(len(data), self._now)
+            return []
+        messages = self.conversation.receive_data(data)
+        return self._unless_closing(messages) if self._closing.is_closing else messages
+
+    def _receive_through(self, layer: Layer, data: bytes | memoryview) -> list[Message]:
+        """Take bytes of the network, with the layer around them."""
+        was_established = layer.is_established
+        said = layer.receive(data)
+        if layer.mismatch:
+            self._layer = None
+            error = ConnectionClosedError("us", layer.mismatch, code="bad-message")
+            self.conversation.fail(error)
+            return []
+        if layer.is_established and not was_established:
+            self.conversation.identity = layer.identity or self.conversation.identity
+        messages = self._take(said) if said else []
+        if layer.error is not None:
+            self.ending.break_with(layer.error)
+            self.ending.end_conversation()
+        elif layer.has_ended:
+            self._end_input()
+        return messages
+
+    def _unless_closing(self, messages: list[Message]) -> list[Message]:
+        """Return messages, or drop them where the program has closed the connection."""
+        if not self._closing.is_closing:
+            return messages
+        self.ending.note_dropped(messages)
+        return []
+
+    def _end_input(self) -> None:
+        """Take note that the peer sends no more; it may still receive."""
+        if not self._closing.input_ended:
+            self._closing.input_ended = True
+            if not self._closing.has_broken:
+                self.conversation.receive_eof()
+
+    def _said(self) -> list[bytes]:
+        """Return what the conversation has to send, counted."""
+        self.said += self.conversation.bytes_to_send
+        pieces = self.conversation.data_to_send()
+        return [] if self._closing.output_ended else pieces
+
+    def _encode(self, layer: Layer) -> None:
+        """Move what the conversation and the layer have to send to the output."""
+        output = self._output
+        if layer.is_established and layer.error is None:
+            if self.conversation.bytes_to_send:
+                output.add(layer.encode(self._said()))
+            if self._closing.is_last_said:
+                layer.end()
+        of_layer = layer.data_to_send()
+        if of_layer and not self._closing.output_ended:
+            output.add([of_layer])
+
+    def _advance_closing(self) -> None:
+        """Take the next steps of the end; drop what a refused peer sent and nobody handled."""
+        closing = self._closing
+        closing.advance(self.is_idle, self._now)
+        if closing.is_refused and self._serves and self.unread.count:
+            closing.ending.dropped += len(self.unread.clear())

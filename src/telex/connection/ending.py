@@ -1,0 +1,212 @@
+"""Why a connection ended: the one reason, what was lost with it, and the errors that say so.
+
+Made when a connection begins to end; a connection that goes on has none. The conversation knows why
+it ended itself; what broke below it (the network, the layer, this side's patience) is kept here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from telex.connection.output import Output
+from telex.conversation.conversation import Conversation
+from telex.conversation.error_content import read_problem
+from telex.errors import (
+    ConnectionClosedError,
+    IncompleteMessageError,
+    ProtocolError,
+    TelexError,
+    WaitTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from telex.wire.message import Message
+    from telex.wire.processor import MessageProcessor
+
+Error = TypeVar("Error", bound=BaseException)
+
+GOOD_ENDINGS: Final = ("closed", "shutting-down")
+"""Codes with which a peer ends as it should."""
+
+
+class Ending:
+    """The end of one connection.
+
+    ``broken`` is what ended the connection below its conversation, if that came first. ``dropped``
+    counts messages that were received and not handled. ``was_told`` says that somebody was told the
+    reason by an error. ``is_final`` says that the connection has ended: nothing changes any more.
+    """
+
+    __slots__ = (
+        "_conversation",
+        "_cut",
+        "_output",
+        "_problem",
+        "_unsent",
+        "broken",
+        "dropped",
+        "gave_up",
+        "is_final",
+        "was_told",
+    )
+
+    def __init__(self, conversation: Conversation, output: Output) -> None:
+        self._conversation: Final = conversation
+        self._output: Final = output
+        self._cut = ""
+        self._problem: ConnectionClosedError | None = None
+        self._unsent = 0
+        self.broken: ConnectionClosedError | None = None
+        self.dropped: int = 0
+        self.gave_up: bool = False
+        """Whether this side closed while the peer may be at work on what was given up."""
+        self.is_final: bool = False
+        self.was_told: bool = False
+
+    def break_with(self, error: ConnectionClosedError) -> None:
+        """Take this as the reason, unless there is one already."""
+        if self.broken is None and self._conversation.error is None:
+            self.broken = without_frames(error)
+
+    def end_conversation(self) -> None:
+        """Tell the conversation that the connection has broken, if it has."""
+        broken, conversation = self.broken, self._conversation
+        if broken is not None and not conversation.is_over:
+            self._note_cut()
+            conversation.lose(broken.reason + self._cut, by=broken.by, code=broken.code)
+
+    def note_dropped(self, messages: Iterable[Message]) -> None:
+        """Remember the first error that the peer told in messages that nobody will receive."""
+        for message in messages:
+            if message.kind == "error" and self._problem is None:
+                problem = read_problem(message, "error")
+                self._problem = ConnectionClosedError("peer", str(problem), code=problem.code)
+
+    def reach(self) -> None:
+        """Take note that the connection has ended: what is unsent now is lost."""
+        self.is_final = True
+        self.end_conversation()
+        self._note_cut()
+        self._unsent = self.unsent
+        for error in (self._conversation.error, self._conversation.processor.error):
+            if error is not None:
+                without_frames(error)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were handed over and that the network never took."""
+        if self.is_final and self._unsent:
+            return self._unsent
+        return self._output.size + self._output.lost + self._conversation.bytes_to_send
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the connection ended as it should, with nothing lost."""
+        conversation = self._conversation
+        if self.broken is not None or conversation.error is not None or self.unsent:
+            return False
+        return conversation.closed_error().code in GOOD_ENDINGS
+
+    @property
+    def final_error(self) -> TelexError | None:
+        """The error for whoever observes the connection; None for an end as it should be."""
+        conversation = self._conversation
+        error = self.broken or conversation.error
+        if error is None or not isinstance(error, ConnectionClosedError):
+            return error
+        lost = self._cut if self.broken is not None else ""
+        if self.dropped:
+            lost += f"; {not_handled(self.dropped)}"
+        final = ConnectionClosedError(
+            error.by,
+            error.reason + lost,
+            code=error.code,
+            unsent=self.unsent,
+            unanswered=conversation.unanswered,
+        )
+        final.__cause__ = error.__cause__
+        return final
+
+    def closed_error(self) -> ConnectionClosedError:
+        """Return a new error that says why the connection ended, which is told by that."""
+        failure = self.broken or self._conversation.error
+        if isinstance(failure, ConnectionClosedError):
+            error = ConnectionClosedError(failure.by, failure.reason, code=failure.code)
+            if self.broken is not None:
+                error.reason += self._cut
+        elif failure is not None:
+            code: str = getattr(failure, "code", "bad-message")
+            error = ConnectionClosedError("us", str(failure), code=code)
+        else:
+            error = self._conversation.closed_error()
+        return self.complete(error)
+
+    def complete(self, error: ConnectionClosedError) -> ConnectionClosedError:
+        """Add to an error about this end what was lost, and the cause; return the error."""
+        self.was_told = True
+        error.unsent = self.unsent
+        failure = self.broken or self._conversation.error
+        if isinstance(failure, ProtocolError):
+            error.__cause__ = failure
+        elif failure is not None and failure.__cause__ is not None:
+            error.__cause__ = failure.__cause__
+        return error
+
+    def unseen_error(self) -> ConnectionClosedError | None:
+        """Return what somebody should be told at the end, and nobody was told yet."""
+        if self._problem is not None or self.was_told:
+            return self._problem
+        farewell = self._conversation.farewell
+        is_good_so_far = farewell is None or farewell.code in GOOD_ENDINGS
+        if self.broken is None and self._conversation.error is None and is_good_so_far:
+            if not self.unsent:
+                return None
+            error = ConnectionClosedError("peer", "it ended before it had read all")
+            return self.complete(error)
+        return self.closed_error()
+
+    def overdue_error(self, timeout: float) -> TelexError | None:
+        """Return what to tell whoever closed and waited ``timeout`` seconds for the peer's end.
+
+        None where nothing is unsent, and the peer may be busy with what was given up.
+        """
+        if self.unsent:
+            reason = f"the peer did not read on for {timeout:g} s"
+            return ConnectionClosedError("us", reason, unsent=self.unsent)
+        if self.gave_up:
+            return None
+        return WaitTimeoutError("the peer to end the connection; it may not have read all", timeout)
+
+    def _note_cut(self) -> None:
+        """Note which message was cut by the end."""
+        processor = self._conversation.processor
+        if not self._cut and self.broken is not None:
+            self._cut = what_was_cut(processor)
+
+
+def not_handled(count: int) -> str:
+    """Say how many messages were received and never handled."""
+    return "1 message was not handled" if count == 1 else f"{count:,} messages were not handled"
+
+
+def what_was_cut(processor: MessageProcessor) -> str:
+    """Say which message was cut by an end, as the rest of a sentence; empty when none was."""
+    if processor.error is None:
+        try:
+            processor.receive_eof()
+        except IncompleteMessageError as incomplete:
+            return f", {without_frames(incomplete)}"  # the processor keeps it
+    return ""
+
+
+def without_frames(error: Error) -> Error:
+    """Return an error that is to be kept, without the frames that it came through.
+
+    The frames of a server hold its connections, those that have ended among them.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error

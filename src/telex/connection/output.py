@@ -1,0 +1,94 @@
+"""The outbox of a connection: bytes that were handed over and that the network has not taken.
+
+Pieces are kept as they are, in order, and never copied. The module decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+    Piece = bytes | memoryview
+
+MOST_PIECES: Final = 1024
+"""Pieces offered at once: the most that one system call takes (IOV_MAX on Linux and macOS)."""
+
+
+class Output:
+    """Unsent bytes: ``size`` counts them, ``sent`` those that went, ``lost`` those that never will.
+
+    After ``discard()`` everything that is added is lost.
+    """
+
+    __slots__ = ("_discards", "_pieces", "_whole", "lost", "sent", "size")
+
+    def __init__(self) -> None:
+        self.size: i64 = 0
+        self.sent: i64 = 0
+        self.lost: i64 = 0
+        self._discards = False
+        self._pieces: list[Piece] = []
+        # The size of the piece that the first view shows a part of; 0 where the first is no view.
+        self._whole: i64 = 0
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that the unsent pieces take, with the sent part of the first piece."""
+        if self._whole:
+            return self.size + self._whole - len(self._pieces[0])
+        return self.size
+
+    def add(self, pieces: list[bytes]) -> None:
+        """Add pieces behind those that wait."""
+        size: i64 = 0
+        for piece in pieces:
+            size += len(piece)
+        if self._discards:
+            self.lost += size
+            return
+        if size:
+            self.size += size
+            self._pieces += pieces
+
+    def offered(self) -> list[Piece]:
+        """Return the unsent pieces, as many as one system call takes; do not change the list."""
+        pieces = self._pieces
+        return pieces if len(pieces) <= MOST_PIECES else pieces[:MOST_PIECES]
+
+    def forget(self, sent: i64) -> None:
+        """Take away the first ``sent`` bytes: the network has taken them.
+
+        Raises ValueError for more bytes than there are.
+        """
+        if sent > self.size:
+            raise ValueError(f"{sent:,} bytes cannot have been sent of {self.size:,}")
+        self.size -= sent
+        self.sent += sent
+        if not self.size:
+            self._pieces = []
+            self._whole = 0
+            return
+        pieces = self._pieces
+        count = 0
+        while sent:
+            first = pieces[count]
+            length: i64 = len(first)
+            if sent < length:
+                if not self._whole:
+                    self._whole = length
+                pieces[count] = memoryview(first)[sent:]
+                break
+            sent -= length
+            count += 1
+            self._whole = 0
+        del pieces[:count]
+
+    def discard(self) -> None:
+        """Let go of everything, and of all that is added later."""
+        self._discards = True
+        self.lost += self.size
+        self.size = 0
+        self._pieces = []
+        self._whole = 0

@@ -1,0 +1,214 @@
+"""The connections of one server, and everything that they share: limits, memory, threads, the end.
+
+Both servers keep one. What a server does about a connection as a whole stands here once: who is let
+in, what is counted and logged, who must go when memory is short. What happens on a connection is
+decided by ``connection``; this module moves no bytes, and knows no socket and no clock.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, Protocol
+
+from telex.application.dispatcher import Dispatcher
+from telex.application.notifier import notifier_of, notify
+from telex.application.peer import Driver, Peer
+from telex.connection.connection import Connection
+from telex.connection.ending import not_handled
+from telex.errors import ConnectionClosedError
+from telex.log import safe_logger
+from telex.security.tls_layer import TlsLayer
+from telex.server.threads import Threads
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable
+
+    from telex.application.application import Application
+    from telex.application.dispatcher import Run
+    from telex.application.observer import Observer
+    from telex.conversation.handshake import Greeting
+    from telex.limits import Limits
+
+MAX_REFUSED_CONNECTIONS: Final = 256
+"""Connections above ``max_connections`` that are told why they are refused."""
+
+logger: Final = safe_logger("telex.server")
+
+
+class ServedDriver(Driver, Protocol):
+    """A driver of a server: it moves the bytes of one connection, and keeps what belongs to it."""
+
+    connection: Connection
+    dispatcher: Dispatcher
+    bytes_held: int
+    """What the registry counts for this connection, in bytes."""
+    refusal_was_logged: bool
+
+    def turn(self) -> None:
+        """Send, go on with what was held, and decide what to wait for."""
+
+
+class Registry:
+    """The connections of one server, in the thread of that server."""
+
+    def __init__(
+        self,
+        application: Application,
+        limits: Limits,
+        greeting: Greeting,
+        observers: Observer | Iterable[Observer] | None,
+        tls: ssl.SSLContext | None,
+        max_workers: int | None,
+    ) -> None:
+        self.application: Final = application
+        self.limits: Final = limits
+        self.greeting: Final = greeting
+        self.notifier: Final = notifier_of(observers)
+        self.observes_output: Final = (
+            self.notifier is not None and self.notifier.data_sent is not None
+        )
+        """Whether ``tell_of_output`` is to be called for what is sent."""
+        self.tls: Final = tls
+        self.threads: Final = Threads(max_workers)
+        """For handlers that block; none is started before it is needed."""
+        self.drivers: Final[set[ServedDriver]] = set()
+        """The connections that have not ended yet."""
+        self.is_ending: bool = False
+        """Whether the server shuts down."""
+        self._bytes_held = 0
+        self._to_drain = 0
+
+    # One connection
+
+    def connection(self, now: float) -> Connection:
+        """Make the server's end of a connection that was accepted."""
+        layer = None if self.tls is None else TlsLayer(self.tls)
+        return Connection(self.limits, self.greeting, serves=True, now=now, layer=layer)
+
+    def dispatcher(
+        self,
+        connection: Connection,
+        driver: Driver,
+        address: str,
+        run_elsewhere: Callable[[Run], None],
+    ) -> Dispatcher:
+        """Make the dispatcher of a connection to a peer at ``address``."""
+        return Dispatcher(
+            self.application,
+            connection,
+            Peer(connection, driver, address),
+            run_elsewhere,
+            max_pending=self.limits.max_pending,
+            notifier=self.notifier,
+        )
+
+    def has_room_to_refuse(self, more: int = 0) -> bool:
+        """Say whether another connection can be let in, if only to be told why it is refused.
+
+        ``more`` counts those that were accepted and are not in the registry yet.
+        """
+        most = self.limits.max_connections + MAX_REFUSED_CONNECTIONS
+        return len(self.drivers) + more < most
+
+    def add(self, driver: ServedDriver, now: float) -> None:
+        """Let a connection in, or have it refused where there are too many."""
+        peer = driver.dispatcher.peer
+        logger.debug("%s: connected", peer.address)
+        most = self.limits.max_connections
+        is_too_many = len(self.drivers) >= most
+        self.drivers.add(driver)
+        if self.notifier is not None:
+            notify(self.notifier.connected, peer)
+        if is_too_many:
+            why = f"the server has {most:,} connections, its most"
+            driver.connection.refuse("overloaded", why, now)
+        elif self.is_ending:
+            driver.connection.leave(now)
+
+    def tell_of_output(self, driver: ServedDriver, before: int) -> None:
+        """Notify the observers of what was said since ``Connection.said`` was ``before``."""
+        said = driver.connection.said - before
+        if said and self.notifier is not None:
+            notify(self.notifier.data_sent, driver.dispatcher.peer, said)
+
+    def note(self, driver: ServedDriver) -> None:
+        """Take note of what a connection holds after a turn, and of a refusal."""
+        connection = driver.connection
+        if connection.is_refused and not driver.refusal_was_logged:
+            driver.refusal_was_logged = True
+            driver.dispatcher.close()
+            ending = connection.ending
+            lost = f"; {not_handled(ending.dropped)}" if ending.dropped else ""
+            reason = ending.broken or connection.conversation.error
+            logger.warning("%s: %s%s", driver.dispatcher.peer.address, reason, lost)
+        self._account(driver, connection.memory_held)
+
+    def remove(self, driver: ServedDriver) -> None:
+        """Let a connection go, whose driver closes; log and tell how it has ended."""
+        if driver not in self.drivers:
+            return
+        self.drivers.discard(driver)
+        driver.dispatcher.close()
+        error = driver.connection.finish().final_error
+        peer = driver.dispatcher.peer
+        if isinstance(error, ConnectionClosedError) and not driver.refusal_was_logged:
+            logger.warning("%s: %s", peer.address, error)
+        else:
+            logger.debug("%s: closed", peer.address)
+        if self.notifier is not None:
+            notify(self.notifier.disconnected, peer, error)
+        self._account(driver, driver.connection.bytes_at_work)
+
+    def _account(self, driver: ServedDriver, held: int) -> None:
+        """Count the bytes that a connection holds; past ``max_buffered``, a connection must go."""
+        more = held - driver.bytes_held
+        if not more:
+            return
+        driver.bytes_held = held
+        self._bytes_held += more
+        while more > 0 and self._bytes_held > self.limits.max_buffered:
+            before = self._bytes_held
+            largest = max(self.drivers, key=lambda one: one.connection.memory_to_gain)
+            if not largest.connection.memory_to_gain:
+                return  # what is held is being handled, or belongs to connections that end
+            why = f"the server holds {before:,} bytes, and most of them for this connection"
+            largest.refuse("overloaded", why)
+            if self._bytes_held >= before:
+                return
+
+    # All of them
+
+    def handle_deadlines(self, now: float) -> None:
+        """Hold all peers to their times; call it every ``LOOK_SECONDS``, after receiving."""
+        for driver in list(self.drivers):
+            if driver.connection.next_deadline <= now:
+                driver.connection.handle_deadline(now)
+                driver.turn()
+
+    def leave(self, now: float) -> None:
+        """Say goodbye to every peer as soon as everything that it sent is answered."""
+        self.is_ending = True
+        self._to_drain = len(self.drivers)
+        for driver in list(self.drivers):
+            driver.connection.leave(now)
+            driver.turn()
+
+    def cut_off(self, now: float) -> None:
+        """End every connection that has not ended by itself, and log how many that were."""
+        left = [driver for driver in self.drivers if driver.connection.is_served]
+        unanswered = sum(driver.connection.conversation.unanswered for driver in left)
+        unsent = sum(driver.connection.unsent for driver in left)
+        reason = ConnectionClosedError("us", "the server was shut down", code="shutting-down")
+        for driver in list(self.drivers):
+            driver.connection.cut_off(reason, now)
+            driver.turn()
+        logger.log(
+            logging.WARNING if left else logging.INFO,
+            "shut down: %d connections drained, %d cut off with %d unanswered requests "
+            "and %d unsent bytes",
+            max(self._to_drain, len(left)) - len(left),
+            len(left),
+            unanswered,
+            unsent,
+        )

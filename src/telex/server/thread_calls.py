@@ -1,0 +1,89 @@
+"""Calls on their way from other threads to a server's thread, which alone may touch connections.
+
+What the calls bring is bounded: a thread that hands over more than the server takes has to wait,
+but never for ever, as the server may be waiting for that thread. This module knows no socket.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from telex.errors import ConnectionClosedError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_BYTES: Final = 1024 * 1024
+"""Bytes that may be on their way before the next thread has to wait."""
+
+WAIT_SECONDS: Final = 10.0
+"""How long a thread waits for its turn before it is told that the server does not go on."""
+
+
+class _Call(NamedTuple):
+    """A call to be made in the server's thread; ``size`` is in bytes, of what it brings."""
+
+    function: Callable[..., object]
+    arguments: tuple[Any, ...]
+    size: int
+
+
+class ThreadCalls:
+    """Calls of all threads, in the order in which they came. ``wake`` has ``make`` called soon."""
+
+    def __init__(self, wake: Callable[[], object]) -> None:
+        self._wake: Final = wake
+        self._calls: list[_Call] = []
+        self._size = 0
+        self._has_room = threading.Condition()
+        self._own_thread: int | None = None
+        self._is_closed = False
+
+    def enter(self) -> None:
+        """Make the calling thread the server's own."""
+        self._own_thread = threading.get_ident()
+
+    def is_own_thread(self) -> bool:
+        """Say whether the calling thread is the server's own."""
+        return threading.get_ident() == self._own_thread
+
+    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
+        """Have a function called in the server's thread; any thread may call this.
+
+        Where the call brings ``size`` bytes, the caller waits for room. Raises WaitTimeoutError
+        when there is none for ``WAIT_SECONDS``, ConnectionClosedError when the server has ended.
+        """
+        with self._has_room:
+            if size and not self._has_room.wait_for(self._can_go_on, WAIT_SECONDS):
+                raise WaitTimeoutError("the server to send what waits already", WAIT_SECONDS)
+            if self._is_closed:
+                raise ConnectionClosedError("us", "the server was shut down", code="shutting-down")
+            self._calls.append(_Call(function, arguments, size))
+            self._size += size
+            is_first = len(self._calls) == 1
+        if is_first:
+            self._wake()
+
+    def make(self) -> None:
+        """Make the calls that were posted until now, and make room for more."""
+        if not self._calls:
+            return
+        with self._has_room:
+            calls, self._calls, self._size = self._calls, [], 0
+            self._has_room.notify_all()
+        for call in calls:
+            call.function(*call.arguments)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def close(self) -> None:
+        """Take no more calls, and make those that nobody has made."""
+        with self._has_room:
+            self._is_closed = True
+            self._has_room.notify_all()
+        self.make()
+
+    def _can_go_on(self) -> bool:
+        return self._is_closed or self._size < MAX_BYTES
