@@ -34,8 +34,8 @@ _ABOUT_CERTIFICATES: Final = ("CERTIFICATE", "UNKNOWN_CA")
 class ClientOptions:
     """Where to connect to, and how.
 
-    Raises AddressError for a malformed address, for options that do not go with the address, and for
-    one where others could read the token; ValueError where the limits have no room for a greeting.
+    Raises AddressError for a malformed address, for options that do not go with the address, and
+    where others could read the token; ValueError where the limits have no room for a greeting.
     """
 
     def __init__(

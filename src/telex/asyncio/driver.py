@@ -1,0 +1,206 @@
+"""Moves bytes between a transport of asyncio and a connection; both ends derive their driver.
+
+The transport receives. What is sent goes straight to the socket, without a copy; only where the
+network takes no more, the transport is given a little, so that it tells when there is room again.
+What bytes mean, when to read and when to end is decided by the connection, and not here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+import weakref
+from typing import TYPE_CHECKING, Final, cast
+
+from telex.errors import ConnectionClosedError
+from telex.network.os_errors import ended_by_peer, reason_of
+from telex.network.transfer import transmit
+
+if TYPE_CHECKING:
+    from telex.connection.connection import Connection
+    from telex.wire.message import Message
+
+RECEIVE_SIZE: Final = 256 * 1024
+"""Bytes taken from a socket at once."""
+
+_PIECE: Final = 64 * 1024
+"""Bytes handled at a time. Memory for more than that comes from the system anew each time."""
+
+_SAMPLE: Final = 4 * 1024
+"""Bytes that a transport is given, and may copy, so that it tells when the network takes more."""
+
+_buffers: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]] = (
+    weakref.WeakKeyDictionary()
+)
+"""One for each event loop: what is received is taken out before anybody else receives."""
+
+
+class Driver(asyncio.BufferedProtocol):
+    """Moves the bytes of one connection; ``sock`` is the socket that the transport is made for.
+
+    Derive, and supply ``opened``, ``received``, ``turn`` and ``lost``.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_in_transport",
+        "_is_reading",
+        "_loop",
+        "_socket",
+        "_transport",
+        "connection",
+        "is_lost",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, connection: Connection
+    ) -> None:
+        self.connection: Connection = connection
+        self.is_lost: bool = False
+        """Whether the transport is gone."""
+        self._loop: Final = loop
+        self._socket: Final = sock
+        self._buffer: Final = _buffer_of(loop)
+        # Bytes that the transport was given, and that the network has not taken.
+        self._in_transport = 0
+        self._is_reading = True
+
+    # What a derived driver supplies
+
+    def opened(self) -> None:
+        """Begin: the transport is there."""
+
+    def received(self, size: int, messages: list[Message]) -> None:
+        """Take the messages that ``size`` bytes completed, and take a turn."""
+
+    def turn(self) -> None:
+        """Send, and decide what to wait for."""
+
+    def lost(self) -> None:
+        """Take note that the transport is gone."""
+
+    # What it may use
+
+    def transmit(self) -> None:
+        """Send what the network takes now."""
+        connection = self.connection
+        if self._in_transport or self.is_lost or self._transport.is_closing():
+            connection.data_to_send()  # what was said is counted as unsent
+            return
+        transmit(self._socket, connection, time.monotonic())
+        while (pieces := connection.data_to_send()) and not self._in_transport:
+            sample = bytes(memoryview(pieces[0])[:_SAMPLE])
+            self._transport.write(sample)
+            if self._transport.get_write_buffer_size():
+                self._in_transport = len(sample)
+            else:
+                connection.data_sent(len(sample))
+                transmit(self._socket, connection, time.monotonic())
+
+    def read_if_wanted(self) -> None:
+        """Read on, or leave what comes to wait in the network."""
+        is_wanted = self.connection.wants_to_read
+        if is_wanted is not self._is_reading and not (self.is_lost or self._transport.is_closing()):
+            self._is_reading = is_wanted
+            if is_wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def abort(self) -> None:
+        """Close the transport at once."""
+        self._transport.abort()
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a transport that is there."""
+        self._transport = cast("asyncio.Transport", transport)  # not by inheritance, on uvloop
+        self._transport.set_write_buffer_limits(high=0)
+        self.opened()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to receive."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has come, and tell what it completes."""
+        now = time.monotonic()
+        begin = 0
+        while begin < nbytes:
+            begin += self._receive(self._buffer[begin:nbytes], now)
+
+    def eof_received(self) -> bool:
+        """Take note that the peer sends no more; it can still be sent to."""
+        self.connection.receive_eof(time.monotonic())
+        self.turn()
+        return True
+
+    def pause_writing(self) -> None:
+        """Take note that the network does not take more for now; ``transmit`` sees that itself."""
+
+    def resume_writing(self) -> None:
+        """Go on sending: the network has taken all that the transport had."""
+        if self._in_transport and not self.is_lost:
+            self.connection.data_sent(self._in_transport)
+            self._in_transport = 0
+            self.turn()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the transport is gone."""
+        if isinstance(exc, OSError):
+            self._receive_rest()
+        self.is_lost = True
+        if isinstance(exc, OSError):
+            error = ended_by_peer(exc)
+        else:
+            words = "it closed the connection" if exc is None else reason_of(exc)
+            error = ConnectionClosedError("peer", words)
+        error.__cause__ = exc
+        self.connection.lost(error, time.monotonic())
+        self.lost()
+
+    def _receive(self, data: memoryview, now: float) -> int:
+        """Take the first part of what has come, and tell what it completes; return its size.
+
+        What belongs to long content is copied to where it belongs. A loop may hold its buffer while
+        it calls, so that this cannot be the content's own. The rest is looked at after that was
+        told, so that the next content takes the memory of this one.
+        """
+        connection = self.connection
+        content = connection.content_buffer(least=1)
+        if content is None:
+            data = data[:_PIECE]
+            messages = connection.receive_data(bytes(data), now)
+        else:
+            with content:
+                data = data[: len(content)]
+                content[: len(data)] = data
+            messages = connection.content_received(len(data), now)
+        self.received(len(data), messages)
+        return len(data)
+
+    def _receive_rest(self) -> None:
+        """Take what had come before sending failed; asyncio forgets it.
+
+        Where the loop has closed the socket already, there is no more to take.
+        """
+        sock = self._transport.get_extra_info("socket")
+        if sock is None or sock.fileno() < 0:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as rest:
+            rest.setblocking(False)
+            while size := rest.recv_into(self._buffer):
+                self.buffer_updated(size)
+
+
+def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
+    buffer = _buffers.get(loop)
+    if buffer is None:
+        buffer = _buffers[loop] = memoryview(bytearray(RECEIVE_SIZE))
+    return buffer
