@@ -61,7 +61,7 @@ class Observer:
         """An answer, a part of an answer, or a plain message was queued for the peer."""
 
     def data_sent(self, peer: Peer, size: int) -> None:
-        """``size`` bytes, counted before encryption, were given to the network."""
+        """``size`` bytes, counted before encryption, were taken to be sent to the peer."""
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
         """The connection is closed; ``error`` is the reason, or None if it was closed normally."""
