@@ -169,9 +169,8 @@ def test_what_cannot_have_so_many_connections_is_left_out(monkeypatch: pytest.Mo
     field = catalogue.field(build_here(), ["raw"])
     results = schedule.run(field, [CONNECTIONS[2]], FULL, lambda _what: None)
     assert results.samples == {}
-    assert list(reasons(results))[-1:] == [
-        "1,000 connections, everybody: a process may have no more than 500 connections here"
-    ]
+    why = "a process may have no more than 500 connections here"
+    assert list(reasons(results))[-1:] == [f"all of them: not in 1,000 connections, because {why}"]
 
 
 def results_of(**samples: list[float]) -> Results:
@@ -244,7 +243,7 @@ def test_the_command_measures_shows_and_writes(
     )
     assert result.exit_code == 0
     assert "Telex blocking, pure" in result.stdout
-    assert "10,000 connections, everybody: a quick run does without" in result.stdout
+    assert "10,000 connections, because a quick run leaves this work out" in result.stdout
     figures = json.loads(file.read_text())
     measured = {(row["work"], row["contestant"]) for row in figures["rows"]}
     assert ("ping-pong", "raw") in measured

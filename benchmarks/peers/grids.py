@@ -76,8 +76,8 @@ def reasons(results: Results) -> Iterator[str]:
         for why, titles in works.items():
             left_out.setdefault((" and ".join(titles), why), []).append(entrant.name)
     for (where, why), names in left_out.items():
-        who = "everybody" if len(names) == len(results.entrants) else ", ".join(names)
-        yield f"{where}, {who}: {why}"
+        who = "all of them" if len(names) == len(results.entrants) else "; ".join(names)
+        yield f"{who}: not in {where}, because {why}"
 
 
 def _rows(results: Results, cells: list[tuple[Work, Measure]]) -> list[list[str]]:

@@ -62,14 +62,14 @@ def _lines(
             yield from _table(grid, "---:")
     yield "### Budgets\n"
     yield from _table(budget_grid(verdicts), "---")
-    yield "### How each is used\n"
+    yield "### How each library is used\n"
     for name, how in {
         entrant.contestant.name: entrant.contestant.how for entrant in results.entrants
     }.items():
         yield f"- **{name}**: {how}"
     left_out = list(reasons(results))
     if left_out:
-        yield "\n### Who is left out of what\n"
+        yield "\n### What is left out\n"
         yield from (f"- {line}" for line in left_out)
 
 

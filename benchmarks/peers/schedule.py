@@ -150,15 +150,15 @@ def _leave_out(results: Results, effort: Effort) -> None:
 def _reason(entrant: Entrant, work: Work, effort: Effort) -> str | None:
     contestant = entrant.contestant
     if work.connections > effort.most_connections:
-        return "a quick run does without"
+        return "a quick run leaves this work out"
     if work.connections > most_connections():
         return f"a process may have no more than {most_connections():,} connections here"
     if work is START and contestant.imports is None:
-        return "it has nothing of its own to import"
+        return "there is no separate package to import"
     if work is IDLE and not idle.is_known_here():
-        return "this system does not tell how much memory a process has"
+        return "this system does not show the memory of a process"
     if work in (IDLE, *CONNECTIONS) and contestant.wire(content_of(work.size)) is None:
-        return "the load generator for many connections does not know its bytes"
+        return "the load generator for many connections cannot produce its bytes"
     return contestant.why_not(work)
 
 

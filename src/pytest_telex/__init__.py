@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def telex_server() -> Iterator[Servers]:
-    """Start servers: ``telex_server(app)`` returns the address of one, which ends with the test.
+    """Start servers: ``telex_server(app)`` starts a server for the test and returns its address.
 
-    The end of the test is an error when a handler or a server has failed, and the test has not
-    taken that out of ``telex_server.failures``. See ``telex.testing.Servers``.
+    If a handler or a server has failed, the test ends with an error, unless the test removes the
+    failure from ``telex_server.failures``. See ``telex.testing.Servers``.
     """
     from telex.testing import Servers
 

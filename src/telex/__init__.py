@@ -67,7 +67,7 @@ _LOADED_LATER = ("asyncio", "sync", "testing", "tls", "tokens")
 
 
 def is_compiled() -> bool:
-    """Tell whether the protocol runs as machine code; without that it is a few times slower."""
+    """Return whether Telex is compiled to machine code; in pure Python it is a few times slower."""
     return not isinstance(MessageProcessor.receive_bytes, FunctionType)
 
 

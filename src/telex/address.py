@@ -24,9 +24,9 @@ _LOCAL_NAMES: Final = ("localhost", "localhost.localdomain")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address: ``host`` and ``port`` are for tcp and tls, ``path`` is for unix.
+    """An address: ``host`` and ``port`` for tcp and tls, ``path`` for unix.
 
-    ``str(address)`` gives the text that ``Address.parse`` reads:
+    ``str(address)`` returns the text that ``Address.parse`` reads:
 
     >>> Address.parse("tcp://[::1]:7766")
     Address(scheme='tcp', host='::1', port=7766, path='')
@@ -41,7 +41,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read an address; raises AddressError saying what is wrong and what would be right."""
+        """Read an address; raises AddressError with what is wrong and what would be right."""
         scheme, separator, rest = text.partition("://")
         if not separator:
             _refuse(text, "it has no scheme", _with_scheme(text))
@@ -55,7 +55,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it; of all names, only ``localhost`` says so."""
+        """Whether only this machine can reach the address; of all names, only for ``localhost``."""
         if self.scheme == "unix" or self.host.lower().rstrip(".") in _LOCAL_NAMES:
             return True
         address = _ip_address(self.host)

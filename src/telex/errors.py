@@ -2,15 +2,15 @@
 
     TelexError
     ├── ProtocolError              the peer broke the wire format
-    │   ├── IncompleteMessageError the stream ended in the middle of a message
+    │   ├── IncompleteMessageError the stream stopped inside a message
     │   └── TooLargeError          a header block or a content over its limit
     ├── ContentError               content or headers that cannot be written or read
-    ├── AddressError               an address that cannot be understood or used
+    ├── AddressError               an address that is malformed or cannot be used
     ├── CredentialsError           a certificate, key or token that cannot be used
     ├── ConnectError               no connection could be made
-    ├── ConnectionClosedError      the connection ended before the work was done
-    ├── WaitTimeoutError           what was waited for did not come in time
-    │   └── RequestTimeoutError    the answer to a request did not come in time
+    ├── ConnectionClosedError      the connection was closed or lost
+    ├── WaitTimeoutError           no message, or no end of the stream, in time
+    │   └── RequestTimeoutError    no answer to a request in time
     ├── RemoteError                the peer answered with an error
     └── Refusal                    raised by a handler that refuses a request
 
@@ -36,13 +36,13 @@ class TelexError(Exception):
 
 
 class ProtocolError(TelexError):
-    """The peer sent bytes that are not Telex, wire format version 1.
+    """The peer broke the rules of Telex, wire format version 1.
 
-    ``problem`` says what was wrong and what would be right, ``offset`` is where the broken message
-    begins (bytes since the stream began; None at a sender, before anything is sent, and for a
-    message that is well written, but not where it came), ``field`` the header field at fault, if it
-    is one, and ``hint`` what the bytes look like instead. ``code`` is the error code to answer
-    with.
+    ``problem`` says what was wrong and what would be right. ``offset`` is the position of the
+    broken message's first byte in the stream, in bytes; None at a sender, before anything is sent,
+    and for a valid message that is not allowed at this point. ``field`` is the wrong header field,
+    if there is one. ``hint`` names the protocol that the bytes look like. ``code`` is the error
+    code to answer with.
     """
 
     code = "bad-message"
@@ -66,10 +66,10 @@ class ProtocolError(TelexError):
 
 
 class IncompleteMessageError(ProtocolError):
-    """The stream ended in the middle of a message, which is lost.
+    """The stream stopped inside a message; this message is lost.
 
-    ``received`` counts the bytes of it that had come, ``bytes_needed`` those still missing in the
-    part that was being received.
+    ``received`` is the number of bytes received of the message, ``bytes_needed`` the number of
+    bytes that are missing in the ``part`` that was being received.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class IncompleteMessageError(ProtocolError):
 
 
 class TooLargeError(ProtocolError):
-    """A header block or a content is larger than its limit; ``part`` tells which.
+    """A header block or a content is larger than its limit; ``part`` says which of the two.
 
-    Raised at the receiver before anything is set aside for it, and at the sender before anything
-    is sent. ``size`` and ``max_size`` are in bytes.
+    Raised at the receiver before it allocates memory for the part, and at the sender before
+    anything is sent. ``size`` and ``max_size`` are in bytes.
     """
 
     def __init__(self, part: str, size: int, max_size: int, *, offset: int | None = None) -> None:
@@ -108,11 +108,11 @@ class ContentError(TelexError):
 
 
 class AddressError(TelexError):
-    """An address is none that Telex knows (``tcp://HOST:PORT``), or cannot be listened on."""
+    """An address is malformed (right is ``tcp://HOST:PORT``), or cannot be used."""
 
 
 class CredentialsError(TelexError):
-    """A certificate, key or token cannot be used; ``source`` is its file, ``problem`` says why."""
+    """A certificate, key or token in the file ``source`` cannot be used; ``problem`` says why."""
 
     def __init__(self, source: str, problem: str) -> None:
         super().__init__(source, problem)
@@ -124,7 +124,7 @@ class CredentialsError(TelexError):
 
 
 class ConnectError(TelexError, ConnectionError):
-    """No connection could be made to ``address``; ``reason`` says why."""
+    """No connection could be made to ``address``, for this ``reason``."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(reason)  # more than one would be errno and its text
@@ -136,11 +136,11 @@ class ConnectError(TelexError, ConnectionError):
 
 
 class ConnectionClosedError(TelexError, ConnectionError):
-    """The connection has ended; ``by`` is ``"us"`` or ``"peer"``, ``reason`` says why.
+    """The connection was closed or lost: ``by`` whom (``"us"`` or ``"peer"``) and the ``reason``.
 
-    ``code`` is the error code of wire format, "error codes", or ``"closed"``. ``unsent`` counts the
-    bytes that had been handed over and were never given to the network, ``unanswered`` the requests
-    that had no answer yet.
+    ``code`` is an error code (wire format, "error codes"), or ``"closed"``. ``unsent`` is the
+    number of bytes of output that were never given to the network, ``unanswered`` the number of
+    requests without an answer.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class ConnectionClosedError(TelexError, ConnectionError):
 
 
 class WaitTimeoutError(TelexError, TimeoutError):
-    """Nothing came within ``timeout`` seconds; ``waiting_for`` says what was waited for."""
+    """Nothing arrived within ``timeout`` seconds; ``waiting_for`` names the expected event."""
 
     def __init__(self, waiting_for: str, timeout: float) -> None:
         super().__init__(waiting_for)
@@ -174,7 +174,7 @@ class WaitTimeoutError(TelexError, TimeoutError):
 
 
 class RequestTimeoutError(WaitTimeoutError):
-    """A request was not answered in time. An answer that comes later is dropped."""
+    """A request was not answered in time. An answer that arrives later is dropped."""
 
 
 class RemoteError(TelexError):
@@ -192,7 +192,7 @@ class RemoteError(TelexError):
 
 
 class Refusal(TelexError):  # noqa: N818 - a handler that refuses makes no error
-    """Raised by a handler to answer a request with an error of its own ``code`` and ``detail``."""
+    """Raised by a handler to refuse a message: the client gets ``code`` and ``detail``."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         if not all(isinstance(text, str) for text in (code, detail)):

@@ -14,24 +14,24 @@ MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one side is ready to hold and to wait for: sizes in bytes, times in seconds.
+    """The limits of one side: sizes in bytes, times in seconds.
 
     ================== =====================================================================
-    limit              past it
+    limit              what it limits, and what happens beyond it
     ================== =====================================================================
-    max_header_size    refused (bad-message) before the header block is buffered
-    max_content_size   refused (too-large) before the content is buffered
-    max_buffered       of a whole server: the connection that holds most is refused (overloaded)
-    max_connections    of a whole server: accepted and closed (overloaded)
-    header_timeout     closed (timeout): from a message's first byte to its whole header block
-    min_rate           closed (timeout): bytes a second of content, over every ten seconds
-    handshake_timeout  closed: for TLS, and for ``hello`` where a token is demanded
-    idle_timeout       closed (timeout): nothing received, or nothing taken; None waits for ever
-    ping_interval      pinged, a peer that asked for keepalive and is silent
-    ping_timeout       closed (timeout): without an answer to a ping
+    max_header_size    a header block: refused (bad-message) before it is buffered
+    max_content_size   content of a message: refused (too-large) before it is buffered
+    max_buffered       memory of a server: its largest connection is closed (overloaded)
+    max_connections    connections of a server: a further one is closed (overloaded)
+    header_timeout     from a message's first byte to its whole header block: closed (timeout)
+    min_rate           bytes a second of content, over every ten seconds: closed (timeout)
+    handshake_timeout  TLS handshake, and ``hello`` if a token is demanded: closed
+    idle_timeout       nothing received, or no output read: closed (timeout); None is no limit
+    ping_interval      nothing received from a peer that asked for keepalive: a ping is sent
+    ping_timeout       no answer to a ping: closed (timeout)
     max_pending        unanswered requests, or waiting messages, of a connection: reading pauses
     high_water         unsent output, or waiting messages, of a connection: reading pauses
-    drain_timeout      at shutdown: what is left is cut, and counted in the log
+    drain_timeout      time to drain at shutdown: open connections are cut off, and logged
     ================== =====================================================================
     """
 

@@ -74,7 +74,7 @@ class PyzmqPartByPart(Pyzmq):
     def why_not(self, work: Work) -> str | None:
         """Return why it has no part in a work."""
         if work.kind in (Kind.ONE_WAY, Kind.IDLE):
-            return "it is no other than pyzmq"
+            return "it would be the same as pyzmq"
         return None
 
     def _echo(self, server: zmq.Socket[bytes]) -> None:

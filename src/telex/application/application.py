@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Application:
-    """Handlers, chosen by the subject of a message.
+    """A collection of handlers. The subject of a message chooses its handler.
 
     >>> app = Application()
     >>> @app.on("greet")
@@ -58,24 +58,25 @@ class Application:
         self.shutdown_hooks: list[Callable[[], object]] = []
         self.failure_hooks: list[Callable[[Message[Any], Peer, BaseException], object]] = []
         self.observers: list[Observer] = []
-        """Told what happens by each server that is started, next to its own ``observer``."""
+        """Observers that every server of the application calls, besides its own ``observer``."""
 
     def on(
         self, subject: str | None = None, *, concurrent: bool = False, blocking: bool = False
     ) -> Callable[[HandlerFunction], HandlerFunction]:
         """Register a handler, called as ``handler(message)`` or ``handler(message, peer)``.
 
-        ``"orders.new"`` takes exactly this subject, ``"orders.*"`` one token in place of the star,
-        ``"orders.>"`` everything below ``orders``. Without a subject it takes whatever no other
-        handler takes. Where several fit, the most specific one is called: token by token from the
-        left, a name goes before ``*``, and ``*`` before ``>``.
+        ``"orders.new"`` matches this subject only, ``"orders.*"`` one part in place of the star,
+        and ``"orders.>"`` one or more parts below ``orders``. Without a subject, the handler gets
+        the messages that no other handler matches. If several handlers match, the most specific
+        one is called: part by part from the left, a name goes before ``*``, and ``*`` before ``>``.
 
-        Messages of one connection are handled in the order they came; a ``concurrent`` handler
-        does not keep later ones waiting. A ``blocking`` one runs in a thread, so that it may take
-        its time. A generator answers in parts. With a parameter annotated ``Message[Reading]`` the
-        content is checked before the handler runs, and is a ``Reading``.
+        Messages of one connection are handled in the order of arrival; with ``concurrent``, later
+        messages do not wait for this handler. With ``blocking`` the handler runs in a thread, and
+        the server does not wait for it. A generator answers in parts. If the parameter is
+        annotated ``Message[Reading]``, the content is checked before the handler runs, and is a
+        ``Reading``.
 
-        Raises ValueError for a pattern that is malformed or has a handler already.
+        Raises ValueError for a pattern that is malformed or already has a handler.
         """
 
         def register(function: HandlerFunction) -> HandlerFunction:
@@ -95,16 +96,16 @@ class Application:
         return hook
 
     def on_shutdown(self, hook: Hook) -> Hook:
-        """Register a function that a server calls after its last connection has ended."""
+        """Register a function that a server calls after its last connection is closed."""
         self.shutdown_hooks.append(hook)
         return hook
 
     def on_failure(self, hook: FailureHook) -> FailureHook:
-        """Register a function that is told of each handler that fails, for an error tracker.
+        """Register a function that is called when a handler fails, for an error tracker.
 
-        It is called as ``hook(message, peer, exception)``, in the server's own thread, which waits
-        for it. Refusals, and content that does not fit, are no failures. Raises TypeError for a
-        hook that is async.
+        The server calls ``hook(message, peer, exception)`` in its own thread, and waits for the
+        call to return. Refusals, and content that does not fit, are no failures. Raises TypeError
+        for a hook that is async.
         """
         if style_of(hook) is not Style.FUNCTION:
             raise TypeError(f"{name_of(hook)}: a failure hook is called, and never awaited")
@@ -112,7 +113,7 @@ class Application:
         return hook
 
     def wrap_handlers(self, wrap: Callable[[Handler], Handler]) -> None:
-        """Have each handler be what ``wrap`` makes of it, those too that are registered later."""
+        """Replace each handler by ``wrap(handler)``, also those that are registered later."""
         before = self._wrap
         self._wrap = (lambda handler: wrap(before(handler))) if before is not None else wrap
         for pattern, handler in self._exact.items():

@@ -16,51 +16,52 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Does nothing at each event of a server; derive from it and override what you want to see.
+    """Base of observers: a method for each event of a server. Override those that you need.
 
-    The server calls it in its own thread and waits for it, so a slow observer is a slow server.
-    What it raises is logged, and changes nothing. An event that is not overridden costs nothing.
+    The server calls an observer in the server's thread and waits for the call to return, so a slow
+    observer makes the server slow. An exception of an observer is logged, and has no other effect.
+    An event that is not overridden costs nothing.
 
-    A handler is named by its ``pattern``, as it was registered: ``"orders.*"``, or None for the one
-    that takes whatever no other takes. How many of these there are is the application's to say; the
-    subject of a message is the peer's, and there may be any number.
+    ``pattern`` is the pattern that a handler was registered for, such as ``"orders.*"``, and None
+    for the handler of all other subjects. An application has a fixed number of patterns; peers may
+    send any number of subjects.
     """
 
     def connected(self, peer: Peer) -> None:
-        """Be told that a peer has connected."""
+        """A peer has connected."""
 
     def data_received(self, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
-        """Be told that ``size`` bytes came, and what is needed now to complete ``state``.
+        """``size`` bytes were received; ``bytes_needed`` more bytes complete ``state``.
 
-        With TLS these are the bytes that it protects, on asyncio those that travel.
+        With TLS, ``telex.sync`` counts decrypted bytes, and ``telex.asyncio`` encrypted ones.
         """
 
     def message_received(self, peer: Peer, message: Message) -> None:
-        """Be told that a message is complete; its handler has not been called yet."""
+        """A message is complete; its handler has not been called yet."""
 
     def handler_started(self, peer: Peer, message: Message, pattern: str | None) -> None:
-        """Be told that a handler is about to be called, or to wait for a thread to be called in."""
+        """A handler is about to be called, or to wait for a thread that calls it."""
 
     def handler_ended(
         self, peer: Peer, message: Message, pattern: str | None, seconds: float
     ) -> None:
-        """Be told that a handler is done, however it ended, ``seconds`` after it was started.
+        """A handler has returned or failed, ``seconds`` after it was started.
 
-        They include the wait for a thread, and for a generator the wait for the peer to take parts.
+        ``seconds`` includes the wait for a thread, and for a generator the wait for a slow peer.
         """
 
     def message_failed(self, peer: Peer, message: Message, code: str) -> None:
-        """Be told that a message was not handled as it should be, with the code of the error.
+        """A message was not handled: ``code`` is the code of the error.
 
-        ``no-handler``, ``bad-content`` and ``handler-failed`` are Telex's own codes; others are
-        those of a Refusal.
+        ``no-handler``, ``bad-content`` and ``handler-failed`` are Telex's own codes; other codes
+        come from a Refusal.
         """
 
     def message_sent(self, peer: Peer, message: Message) -> None:
-        """Be told that an answer, a part of one, or a plain message is on its way to the peer."""
+        """An answer, a part of an answer, or a plain message was queued for the peer."""
 
     def data_sent(self, peer: Peer, size: int) -> None:
-        """Be told that ``size`` bytes, before encryption, were taken to be sent to the peer."""
+        """``size`` bytes, counted before encryption, were taken to be sent to the peer."""
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
-        """Be told that the connection has ended, and why, if it was not as it should be."""
+        """The connection is closed; ``error`` is the reason, or None if it was closed normally."""

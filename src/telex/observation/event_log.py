@@ -22,10 +22,10 @@ logger: Final = safe_logger("telex.events")
 
 
 class EventLog(Observer):
-    """Logs who comes, what arrives, what its handlers do with it, and who goes.
+    """Logs connections, messages, and the time of the handlers, one line for each event.
 
-    Each line begins with the name of the connection, as in the server's other lines. They go to
-    the logger ``telex.events``, at ``level``.
+    Each line begins with the address of the peer. The lines go to the logger ``telex.events``, at
+    ``level``.
     """
 
     def __init__(self, level: int = logging.INFO) -> None:

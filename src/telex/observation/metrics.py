@@ -45,7 +45,7 @@ BUCKETS: Final = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
-"""The upper bounds of the histogram's buckets, in seconds; above the last there is one more."""
+"""The upper bounds of the histogram's buckets, in seconds; one more bucket is above the last."""
 
 _ANY_SUBJECT: Final = "(other)"
 """The label of the handler that takes whatever no other takes."""
@@ -57,11 +57,11 @@ _MOST_CODES: Final = 100
 
 
 class Metrics(Observer, Collector):
-    """Counters of one server: connections, messages, bytes, errors, queues, handler seconds.
+    """Metrics of one server: connections, messages, bytes, errors, queues, handler seconds.
 
-    It registers itself with ``registry``, Prometheus' default one if it is not given, or with none
-    at all where that is None. A program with several servers has one of these, and a registry, for
-    each.
+    The object registers itself with ``registry``: by default with the default registry of
+    Prometheus, and with no registry if ``registry`` is None. A program with several servers needs
+    a ``Metrics`` and a registry for each of them.
 
         metrics = telex.metrics.Metrics()
         prometheus_client.start_http_server(9100, "127.0.0.1")

@@ -49,12 +49,13 @@ class ServerContext(ssl.SSLContext):
 def server_context(
     certificate: File, key: File | None = None, client_ca: File | None = None
 ) -> ssl.SSLContext:
-    """Make the TLS side of a server from PEM files.
+    """Make the TLS context of a server from PEM files.
 
-    ``certificate`` holds the certificate and those between it and its authority, ``key`` its
-    private key, if that is not in the same file. With ``client_ca`` every client must show a
-    certificate that one of these authorities has signed (mutual TLS), and its name becomes the
-    identity of the peer; without it, clients are not asked who they are. Raises CredentialsError.
+    ``certificate`` holds the certificate and the intermediate certificates, ``key`` the private
+    key, if it is not in the same file. With ``client_ca`` every client must show a certificate
+    that one of these authorities has signed (mutual TLS), and the name in this certificate becomes
+    the identity of the peer. Without ``client_ca``, clients need no certificate. Raises
+    CredentialsError.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -69,10 +70,10 @@ def server_context(
 def client_context(
     ca: File | None = None, certificate: File | None = None, key: File | None = None
 ) -> ssl.SSLContext:
-    """Make the TLS side of a client: the server's certificate and host name are verified.
+    """Make the TLS context of a client: it verifies the server's certificate and host name.
 
     ``ca`` holds the authorities to trust instead of the system's. ``certificate`` and ``key`` are
-    what the client shows to a server that demands a certificate. Raises CredentialsError.
+    for a server that demands a certificate from its clients. Raises CredentialsError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -88,10 +89,11 @@ def client_context(
 
 
 def reload_certificates(context: ssl.SSLContext) -> bool:
-    """Load the files of a server's context again, for new handshakes; return whether they were.
+    """Load the files of a server's context again, for new handshakes; return whether this worked.
 
-    Files that cannot be used leave everything as it was, and the log says why. Client authorities
-    that were added count from then on; those taken out count until the server starts again.
+    If the files cannot be used, the context keeps the old ones, and the log has the reason. Client
+    authorities that were added are trusted from then on; authorities that were removed stay trusted
+    until the server is restarted.
     """
     if not isinstance(context, ServerContext):
         logger.error("certificates not loaded again: only server_context() knows their files")
@@ -110,8 +112,9 @@ def reload_certificates(context: ssl.SSLContext) -> bool:
 def identity_of(certificate: Mapping[str, Any] | None) -> str | None:
     """Return the name of a verified peer, from what ``SSLSocket.getpeercert()`` returns.
 
-    That is the first DNS name, else the first e-mail address, else the first URI of the subject's
-    alternative names, else the common name; None without a certificate that says any of them.
+    The name is the first DNS name of the subject's alternative names, or else the first e-mail
+    address, or else the first URI, or else the common name. Returns None without a certificate, and
+    for a certificate without any of these names.
 
     >>> identity_of({"subjectAltName": (("email", "ada@example.com"), ("DNS", "pump-7"))})
     'pump-7'

@@ -43,10 +43,10 @@ class Tokens:
 
     @classmethod
     def read(cls, file: str | PathLike[str]) -> Self:
-        """Read a file: a name and a token on each line, comments on lines that begin with ``#``.
+        """Read a file: a name and a token on each line; a line that begins with ``#`` is a comment.
 
-        A name may have several tokens, so that they can be changed one after the other. Raises
-        CredentialsError that says which line is wrong, and never what the token is.
+        A name may have several tokens, so that an old token can be replaced by a new one. Raises
+        CredentialsError that names the wrong line, and never contains the token.
         """
         tokens = cls.__new__(cls)
         tokens._owners = []
@@ -62,7 +62,7 @@ class Tokens:
         return tokens
 
     def owner_of(self, token: str) -> str | None:
-        """Return the name that a token proves, or None when it is none of these."""
+        """Return the name that a token proves, or None for an unknown token."""
         digest = _digest(token)
         owner = None
         for known, name in self._owners:

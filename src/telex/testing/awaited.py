@@ -36,17 +36,18 @@ if TYPE_CHECKING:
 class AsyncJoinedConnection(Connection):
     """A ``telex.asyncio.Connection`` to an application; made by ``async with connected(app)``.
 
-    The RemoteError of a request whose handler failed has what that raised as its cause.
+    If the handler of a request fails, the exception of the handler is the ``__cause__`` of the
+    RemoteError.
     """
 
     def __init__(self, link: Link, peer: Peer, failures: list[BaseException]) -> None:
         super().__init__(link, ADDRESS)
         self.peer: Final = peer
-        """This connection as handlers see it."""
+        """This connection, as the ``peer`` of handlers."""
         self.failures: Final = failures
-        """What handlers raised that were not meant to fail, and no request has told yet.
+        """Exceptions of handlers that no request has raised.
 
-        Leaving the context raises what is still in it: a test takes out what it expects.
+        The end of the context raises those that are left: a test removes what it expects.
         """
 
 

@@ -44,24 +44,24 @@ _LAST_SECONDS: Final = 1.0
 class JoinedConnection(Connection):
     """A ``telex.sync.Connection`` to an application; made by ``with connected(app)``.
 
-    Whatever is sent has been handled when the call returns. The RemoteError of a request whose
-    handler failed has what that raised as its cause.
+    When ``send`` returns, the message has been handled. If the handler of a request fails, the
+    exception of the handler is the ``__cause__`` of the RemoteError.
     """
 
     def __init__(self, link: Link, peer: Peer, failures: list[BaseException]) -> None:
         super().__init__(link, ADDRESS, str(ADDRESS))
         self.peer: Final = peer
-        """This connection as handlers see it."""
+        """This connection, as the ``peer`` of handlers."""
         self.failures: Final = failures
-        """What handlers raised that were not meant to fail, and no request has told yet.
+        """Exceptions of handlers that no request has raised.
 
-        Leaving the context raises what is still in it: a test takes out what it expects.
+        The end of the context raises those that are left: a test removes what it expects.
         """
 
     def received(self) -> list[Message]:
-        """Return the messages that have come and were not received yet, without waiting.
+        """Return the messages that have arrived and were not received yet, without waiting.
 
-        Raises ConnectionClosedError when there are none, and none will come.
+        Raises ConnectionClosedError when there is no message, and the connection is closed.
         """
         messages: list[Message] = []
         while True:

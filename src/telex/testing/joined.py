@@ -28,20 +28,19 @@ def connected(
 ) -> Joined:
     """Connect to an application without a server, a port or a thread: ``with`` or ``async with``.
 
-    ``with`` gives a ``telex.sync.Connection`` with some more to look at (``JoinedConnection``).
-    Handlers run in the test's own thread, those with ``blocking=True`` too, and whatever is sent
-    has been handled when the call returns. ``async with`` gives a ``telex.asyncio.Connection``, and
-    handlers run in the test's event loop. Start-up hooks run at the beginning, shutdown hooks at
-    the end.
+    ``with`` gives a ``JoinedConnection``, a ``telex.sync.Connection`` with more attributes.
+    Handlers run in the test's own thread, also those with ``blocking=True``; when ``send`` returns,
+    the message has been handled. ``async with`` gives a ``telex.asyncio.Connection``, and handlers
+    run in the test's event loop. Start-up hooks run at the beginning, shutdown hooks at the end.
 
-    ``identity`` and ``peer_address`` are what handlers see of their peer. ``limits`` are for both
-    ends. A blocking call without a timeout raises WaitTimeoutError when nothing has happened for
-    ``patience`` seconds.
+    ``identity`` and ``peer_address`` are the peer's identity and address in the handlers.
+    ``limits`` are for both ends. A blocking call without a timeout raises WaitTimeoutError when
+    nothing has happened for ``patience`` seconds.
 
-    Leaving the context raises what handlers and shutdown hooks have failed with, in a
-    BaseExceptionGroup, unless a request has raised it or the test has taken it out of
-    ``connection.failures``. An exception that leaves the context meanwhile is in the group too; but
-    an AssertionError or ``pytest.fail()`` goes on its way, with notes of what else has failed.
+    The end of the context raises the exceptions of handlers and shutdown hooks, in a
+    BaseExceptionGroup. It does not raise those that a request has raised, or that the test has
+    removed from ``connection.failures``. An exception that leaves the context is in the group too;
+    but an AssertionError or ``pytest.fail()`` is raised alone, with notes about the other failures.
 
     >>> import telex
     >>> app = telex.Application()
@@ -59,7 +58,7 @@ def connected(
 
 
 class Joined:
-    """What ``connected()`` returns: use it with ``with`` or ``async with``, once."""
+    """The result of ``connected()``: use it once, with ``with`` or ``async with``."""
 
     def __init__(
         self,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weather:
-    """How bad a network is: sizes in bytes, times in seconds, chances from 0 to 1.
+    """The faults of a network: sizes in bytes, times in seconds, probabilities from 0 to 1.
 
-    Without any of it, whatever comes passes as it comes.
+    By default there are no faults, and bytes pass unchanged.
 
     >>> Weather(largest_piece=100, delay_chance=0.1, longest_delay=0.02).stall_chance
     0.0
@@ -20,17 +20,17 @@ class Weather:
     """
 
     largest_piece: int | None = None
-    """Pieces are 1 byte to this long, short ones as likely as long ones; None leaves them whole."""
+    """The largest size of a piece; short pieces are as likely as long ones. None cuts nothing."""
     delay_chance: float = 0.0
-    """How likely a piece is held up,"""
+    """The probability that a piece is delayed."""
     longest_delay: float = 0.0
-    """and for how long at most."""
+    """The longest delay of a piece."""
     stall_chance: float = 0.0
-    """How likely nothing passes in this direction for a while after a piece,"""
+    """The probability that this direction stalls: nothing passes for ``stall`` seconds."""
     stall: float = 0.0
-    """and for how long."""
+    """The duration of a stall."""
     reset_every: int | None = None
-    """A connection is reset after about this much has passed through one of its directions."""
+    """A connection is reset after about this many bytes have passed in one of its directions."""
 
     def __post_init__(self) -> None:
         for name in ("largest_piece", "reset_every"):
@@ -47,13 +47,13 @@ class Weather:
                 raise ValueError(f"{name} must be at least 0 seconds, not {seconds}")
 
     def piece_size(self, available: int, dice: random.Random) -> int:
-        """Say how long the next piece is; the lot falls evenly on 1, 2, 4, 8 bytes and so on."""
+        """Return the size of the next piece; 1, 2, 4, 8 bytes and so on are equally likely."""
         if self.largest_piece is None:
             return available
         return min(available, int(self.largest_piece ** dice.random()))
 
     def pause(self, dice: random.Random) -> float:
-        """Say for how many seconds the next piece is held up."""
+        """Return the delay of the next piece in seconds."""
         lot = dice.random()
         if lot < self.stall_chance:
             return self.stall
@@ -62,7 +62,7 @@ class Weather:
         return 0.0
 
     def bytes_until_reset(self, dice: random.Random) -> float:
-        """Say how much may pass before the connection is reset."""
+        """Return the number of bytes that may pass before the connection is reset."""
         if self.reset_every is None:
             return float("inf")
         return dice.expovariate(1 / self.reset_every)

@@ -30,11 +30,11 @@ _PATIENCE: Final = 30.0
 
 
 class Proxy:
-    """Passes on connections to a server, in a thread of its own, for the time of the context.
+    """Forwards connections to a server, in a thread of its own, during its context.
 
-    ``target`` is the server's address, ``tcp://``, ``tls://`` (which stays encrypted) or
-    ``unix://``. ``address`` is where clients connect to instead, on 127.0.0.1. The same ``seed``
-    throws the same dice.
+    ``target`` is the server's address: ``tcp://``, ``tls://`` (forwarded without decryption) or
+    ``unix://``. Clients connect to ``address``, on 127.0.0.1. The same ``seed`` gives the same
+    random numbers.
 
     >>> import telex, telex.testing
     >>> app = telex.Application()
@@ -75,25 +75,25 @@ class Proxy:
         self._is_ending = False
         self._failure: BaseException | None = None
         self.pieces: int = 0
-        """How many pieces have passed."""
+        """The number of pieces that have passed."""
         self.resets: int = 0
-        """How many connections were reset."""
+        """The number of connections that were reset."""
 
     @property
     def address(self) -> Address:
-        """Where to connect to."""
+        """The address that clients connect to."""
         host, port = self._listener.getsockname()
         scheme = "tls" if self._target.scheme == "tls" else "tcp"
         return Address(scheme, host, port)
 
     def freeze(self) -> None:
-        """Pass nothing on any more, and end nothing: the network is as dead as it can be."""
+        """Stop forwarding, and keep all connections open, as if the cable were pulled."""
         with self._passing:
             self._is_frozen = True
         self._wake()
 
     def thaw(self) -> None:
-        """Pass on again."""
+        """Forward again, after ``freeze()``."""
         self._is_frozen = False
         self._wake()
 

@@ -24,17 +24,17 @@ _LOGGER: Final = logging.getLogger("telex.server")
 
 
 class Servers:
-    """Starts servers for tests, and ends them when its context ends.
+    """Starts servers for tests, and shuts them down at the end of its context.
 
-    Called with an application it returns the address of a server, which serves it in the
-    background, on a port that was free: at ``tls://`` where ``tls`` is given, else at ``tcp://``.
-    That is of ``telex.asyncio`` if a handler or a hook is async, else of ``telex.sync``;
-    ``front_end`` chooses. Further keywords are those of ``serve()``.
+    Call the object with an application: it starts a server in the background, on a free port, and
+    returns the address. With ``tls`` the address is a ``tls://`` address. The server is one of
+    ``telex.asyncio`` if a handler or a hook is async, and of ``telex.sync`` otherwise;
+    ``front_end`` overrides this. Further keywords are those of ``serve()``.
 
-    What handlers raise that were not meant to fail is in ``failures``, and so is what servers log
-    as errors. The end of the context raises what is still in there, and an exception that leaves it
-    meanwhile along with that: a test takes out what it expects. An AssertionError or
-    ``pytest.fail()`` goes on its way, with notes of what else has failed.
+    ``failures`` has the exceptions of handlers, and the errors that servers log. The end of the
+    context raises those that are left, in a group with the exception that leaves the context: a
+    test removes what it expects. An AssertionError or ``pytest.fail()`` is raised alone, with notes
+    about the other failures.
 
     >>> import telex
     >>> app = telex.Application()
@@ -48,7 +48,7 @@ class Servers:
 
     def __init__(self) -> None:
         self.failures: Final = Failures()
-        """What went wrong in a handler or a server; ``pop()`` what the test expects."""
+        """Failures of handlers and servers; ``pop()`` those that the test expects."""
         self._servers: Final[dict[Address, Serving]] = {}
         self._log: Final = _ErrorLog(self.failures)
 
@@ -60,7 +60,7 @@ class Servers:
         front_end: FrontEnd | None = None,
         **options: Any,
     ) -> Address:
-        """Start a server, and return where it listens; raises what ``serve()`` raises."""
+        """Start a server, and return its address; raises what ``serve()`` raises."""
         if address is None:
             scheme = "tcp" if options.get("tls") is None else "tls"
             address = f"{scheme}://127.0.0.1:0"
@@ -71,9 +71,9 @@ class Servers:
         return serving.address
 
     def stop(self, address: Address) -> None:
-        """End the server at this address, as ``server.shutdown()`` does, and wait for its end.
+        """Shut down the server at this address, as ``server.shutdown()`` does, and wait for it.
 
-        Raises ValueError when none of these servers is there, RuntimeError when it does not end.
+        Raises ValueError when there is no such server, RuntimeError when the server does not stop.
         """
         if address not in self._servers:
             raise ValueError(f"there is no server at {address}, or no longer")

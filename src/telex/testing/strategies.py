@@ -34,7 +34,7 @@ _ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16", "utf-7", "gb18030")
 
 
 def json_values() -> st.SearchStrategy[Any]:
-    """Make every value that JSON can say, integers of any length among them."""
+    """Make JSON values of every kind, large integers included."""
     return st.recursive(
         st.none()
         | st.booleans()
@@ -49,7 +49,7 @@ def json_values() -> st.SearchStrategy[Any]:
 
 
 def headers() -> st.SearchStrategy[dict[str, Any]]:
-    """Make headers of an application's own."""
+    """Make an application's own headers."""
     names = st.text(max_size=8).filter(lambda name: name not in KNOWN_FIELDS)
     return st.dictionaries(names, json_values(), max_size=3)
 
@@ -60,11 +60,12 @@ def messages(
     subjects: st.SearchStrategy[str] | None = None,
     plain: bool = True,
 ) -> st.SearchStrategy[Message]:
-    """Make messages of every kind of content, with any of the optional fields.
+    """Make messages with every kind of content, and with any of the optional fields.
 
-    ``contents`` makes what they carry instead, each under its natural content type, and
-    ``subjects`` their subject, which all of them have then. With ``plain=False`` they have a kind,
-    numbers and ``more`` too, as only the wire format knows them: no front-end sends such messages.
+    ``contents`` is a strategy for the contents, which get their default content types.
+    ``subjects`` is a strategy for the subjects; with ``subjects``, every message has one. With
+    ``plain=False``, messages may also have any kind, ``id``, ``re`` and ``more``: the wire format
+    allows these, but no client or server sends such messages.
 
         @given(messages(contents=st.builds(Reading), subjects=st.just("sensors.roof")))
         def test_any_reading_is_stored(message): ...
@@ -87,7 +88,7 @@ def messages(
 
 @st.composite
 def cuttings(draw: st.DrawFn, data: bytes, *, most: int = 8) -> list[bytes]:
-    """Cut bytes into pieces of any length, some of them empty, at ``most`` so many places.
+    """Cut bytes into pieces of any length, some of them empty, at up to ``most`` positions.
 
     >>> import telex
     >>> from hypothesis import given, strategies as st

@@ -44,11 +44,12 @@ _OBJECT_SIZE: Final = 64
 class Message(Generic[Content]):
     """Content with the headers that describe it.
 
-    ``content`` is text (``str``), bytes, or anything that msgspec writes as JSON. Everything else
-    is optional: ``content_type`` and ``encoding`` follow from the content, ``byteorder`` from this
-    machine; ``headers`` are the application's own. Every attribute but ``body`` can be assigned,
-    and ``to_bytes()`` says the state of that moment. Raises ContentError for what the wire format
-    does not allow (wire format, "fields").
+    ``content`` is text (``str``), bytes, or any object that msgspec can write as JSON. All other
+    arguments are optional: the defaults of ``content_type`` and ``encoding`` follow from the
+    content, the default of ``byteorder`` is that of this machine, and ``headers`` are the
+    application's own. Every attribute but ``body`` can be assigned; ``to_bytes()`` writes the
+    current values. Raises ContentError for values that the wire format does not allow (wire
+    format, "fields").
 
     >>> message = Message("Hello, wire", subject="greeting")
     >>> message.content_type, message.encoding, message.body
@@ -94,9 +95,9 @@ class Message(Generic[Content]):
 
     @property
     def content(self) -> Content:
-        """What the message carries, as a Python object.
+        """The content of the message as a Python object.
 
-        Raises ContentError when the body is not what the header says; ``body`` still has the bytes.
+        Raises ContentError when the body does not match its header; ``body`` has the bytes.
         """
         if self._view is not _UNKNOWN:
             return cast(Content, self._view)
@@ -114,7 +115,7 @@ class Message(Generic[Content]):
 
     @property
     def body(self) -> bytes:
-        """The content as the bytes that travel. Raises ContentError when it cannot be written."""
+        """The content as bytes. Raises ContentError when the content cannot be written."""
         fields = self._fields
         body = self._body
         if body is None:
@@ -131,7 +132,7 @@ class Message(Generic[Content]):
 
     @property
     def content_type(self) -> str:
-        """The media type of the content. Assigning keeps the content and writes it anew."""
+        """The media type of the content. Assigning keeps the content and encodes it again."""
         return self._fields.content_type
 
     @content_type.setter
@@ -143,8 +144,8 @@ class Message(Generic[Content]):
     def encoding(self) -> str:
         """The charset of the content, or ``"binary"``. Assigning keeps the content.
 
-        The content is written anew; a body that could not be read in the old charset is read in
-        the new one.
+        The content is encoded again. A body that could not be decoded with the old charset is kept,
+        and decoded with the new one.
         """
         return self._fields.encoding
 
@@ -164,7 +165,7 @@ class Message(Generic[Content]):
 
     @property
     def kind(self) -> str | None:
-        """None for a plain message, else what part of a conversation it is."""
+        """None for a plain message; otherwise the role of the message, such as ``"request"``."""
         return self._fields.kind
 
     @kind.setter
@@ -173,7 +174,7 @@ class Message(Generic[Content]):
 
     @property
     def subject(self) -> str | None:
-        """What the message is about, dot-separated; chooses the handler."""
+        """The topic of the message, in parts separated by dots; it chooses the handler."""
         return self._fields.subject
 
     @subject.setter
@@ -204,7 +205,7 @@ class Message(Generic[Content]):
 
     @property
     def id(self) -> int | None:
-        """The number of a request, by which it is answered; 1 to 2^53-1."""
+        """The number of a request, which its answer repeats as ``re``; 1 to 2^53-1."""
         return self._id or None
 
     @id.setter
@@ -213,7 +214,7 @@ class Message(Generic[Content]):
 
     @property
     def re(self) -> int | None:
-        """The ``id`` of the request that this answers; 1 to 2^53-1."""
+        """The ``id`` of the request that this message answers; 1 to 2^53-1."""
         return self._re or None
 
     @re.setter
@@ -221,9 +222,9 @@ class Message(Generic[Content]):
         self._re = _checked_number("re", re)
 
     def decode(self, type: type[T]) -> T:
-        """Return the content as ``type``: a msgspec.Struct, dataclass, TypedDict and the like.
+        """Return the content as ``type``, for example a msgspec.Struct, dataclass or TypedDict.
 
-        Raises ContentError that names the first part that does not fit.
+        Raises ContentError that names the first part of the content that does not fit.
         """
         fields = self._fields
         if fields.form == JSON:
@@ -233,9 +234,9 @@ class Message(Generic[Content]):
         return decoded
 
     def written(self) -> Message:
-        """Return the message with a body: itself, or as it is now where that is written late.
+        """Return the message if it has a body already, else a copy with the body written now.
 
-        Raises ContentError when it cannot be written.
+        Raises ContentError when the content cannot be written.
         """
         if self._body is not None:
             return self
@@ -249,10 +250,11 @@ class Message(Generic[Content]):
         self._view = self.decode(type)
 
     def to_bytes(self, limits: Limits | None = None) -> bytes:
-        """Return the message as it travels: proto-header, header block, content.
+        """Return the message as bytes: proto-header, header block, content.
 
         Raises ContentError when content or headers cannot be written, and TooLargeError when the
-        header block or the content is over ``limits`` (without them: a header block over 65,535).
+        header block or the content is over ``limits`` (without ``limits``: when the header block
+        is over 65,535 bytes).
         """
         header, body = self.to_buffers(limits)
         return header + body
@@ -443,9 +445,9 @@ def message_from(content: object, keywords: Mapping[str, Any]) -> Message:
 
 
 class MessageFactory:
-    """Makes messages with shared defaults; what a single message is given goes first.
+    """Makes messages with shared defaults. Values that are given for a single message go first.
 
-    ``encoding`` is the charset of text, ``headers`` are added to every message.
+    ``encoding`` is the charset of text; ``headers`` are added to every message.
 
     >>> factory = MessageFactory(encoding="utf-16-le", headers={"site": "north"})
     >>> factory.text("21 °C").headers
@@ -474,7 +476,7 @@ class MessageFactory:
         return self.create(data, **{"content_type": OCTET_STREAM, **fields})
 
     def json(self, content: object, **fields: Any) -> Message:
-        """Make a message of anything msgspec can write as JSON; see ``text`` for ``fields``."""
+        """Make a message of an object that msgspec can write as JSON; ``fields`` as in ``text``."""
         return self.create(content, **{"content_type": "application/json", **fields})
 
     def create(self, content: object, **fields: Any) -> Message:

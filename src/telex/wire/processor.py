@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """What a message processor waits for next."""
+    """The part of a message that a processor waits for, or its end."""
 
     PROTO_HEADER = "proto-header"
     HEADER = "header block"
@@ -62,10 +62,10 @@ _TLS_MAJOR_VERSION: Final = 0x03
 
 
 class MessageProcessor:
-    """Turns received bytes into messages; one for each stream.
+    """Turns received bytes into messages. Each stream needs a processor of its own.
 
-    Every message that was complete before a bad byte is handed out before the error is raised.
-    After an error the processor stays failed and raises the same error again.
+    Every message that was complete before a wrong byte is returned before the error is raised.
+    After an error the processor accepts no more bytes, and raises the same error again.
 
     >>> processor = MessageProcessor()
     >>> data = Message("hello").to_bytes()
@@ -120,9 +120,9 @@ class MessageProcessor:
         self._missing: i64 = 0
 
     def receive_bytes(self, data: bytes | bytearray | memoryview) -> Message | None:
-        """Take bytes; return the first complete message, or None when more bytes are needed.
+        """Read bytes; return the first complete message, or None when more bytes are needed.
 
-        Further complete messages wait for ``next_message``. Raises ProtocolError.
+        ``next_message`` returns the further complete messages. Raises ProtocolError.
         """
         if self._missing > len(data) and isinstance(data, bytes) and self._body is not None:
             self._body.write(data)
@@ -141,7 +141,7 @@ class MessageProcessor:
         return self.next_message()
 
     def next_message(self) -> Message | None:
-        """Return the next message that was already received, or None. Raises ProtocolError."""
+        """Return the next message that is already complete, or None. Raises ProtocolError."""
         ready = self._ready
         if ready is not None:
             message: Message = ready.popleft()
@@ -153,10 +153,10 @@ class MessageProcessor:
         return None
 
     def receive_messages(self, data: bytes | bytearray | memoryview) -> list[Message]:
-        """Take bytes; return all messages that are complete now: the fast way.
+        """Read bytes; return all messages that are complete now. This is the fast way.
 
-        Raises ProtocolError when there is none and the stream is broken; when there are some,
-        ``error`` is set already and the next call raises it.
+        Raises ProtocolError when the stream is broken and there is no complete message. When there
+        are messages, they are returned; ``error`` is set, and the next call raises the error.
         """
         messages = self._behind_ready(self._take(data))
         if not messages and self._error is not None:
@@ -164,10 +164,10 @@ class MessageProcessor:
         return messages
 
     def content_buffer(self, least: i64 = WORTH_ITS_OWN) -> memoryview | None:
-        """Return where the next bytes of long content belong, to be received right there.
+        """Return a buffer for the next bytes of long content, to receive them without a copy.
 
-        None when they are to be handed over as ever, or fewer than ``least`` are missing. Say
-        ``content_received`` afterwards, and let go of the view before.
+        None when fewer than ``least`` bytes are missing, or when there is no such buffer: then use
+        ``receive_messages``. After receiving, release the view and call ``content_received``.
         """
         body = self._body
         if body is None or not self._room or self._missing < least:
@@ -175,9 +175,10 @@ class MessageProcessor:
         return body.getbuffer()[self._room - self._missing :]
 
     def content_received(self, size: int) -> list[Message]:
-        """Take note of ``size`` bytes in ``content_buffer()``; else as ``receive_messages``.
+        """Read ``size`` bytes that were received into ``content_buffer()``.
 
-        Raises ValueError for more bytes than there was room for.
+        Otherwise the same as ``receive_messages``. Raises ValueError for more bytes than the buffer
+        holds.
         """
         body = self._body
         if body is None or not self._room or not 0 <= size <= self._missing:
@@ -192,10 +193,10 @@ class MessageProcessor:
         return self._behind_ready(messages)
 
     def receive_eof(self) -> None:
-        """Take note that the stream has ended.
+        """End the stream: no more bytes will come.
 
-        Raises IncompleteMessageError in the middle of a message, or the error that came before.
-        Messages that still wait for ``next_message`` can be had after it.
+        Raises IncompleteMessageError if the stream stops inside a message, or the error that was
+        raised before. ``next_message`` still returns messages that are complete.
         """
         if self._error is None and not self._closed and self._has_begun():
             received = self._received - self._begin
@@ -206,12 +207,12 @@ class MessageProcessor:
 
     @property
     def error(self) -> ProtocolError | None:
-        """What broke the stream, as soon as it is known; None while all is well."""
+        """The error that broke the stream, as soon as it is known; None while there is no error."""
         return self._error
 
     @property
     def state(self) -> State:
-        """What the processor waits for."""
+        """The part of a message that the processor waits for."""
         if self._error is not None:
             return State.FAILED
         if self._closed:
@@ -224,7 +225,7 @@ class MessageProcessor:
 
     @property
     def bytes_needed(self) -> int:
-        """Bytes that are missing to complete the part that ``state`` names; 0 at the end."""
+        """Bytes that are missing in the part that ``state`` names; 0 after the end or an error."""
         if self._error is not None or self._closed:
             return 0
         if self._fields is not None:
@@ -233,22 +234,22 @@ class MessageProcessor:
 
     @property
     def bytes_received(self) -> int:
-        """Bytes taken since the stream began."""
+        """Bytes received since the stream began."""
         return self._received
 
     @property
     def message_offset(self) -> int:
-        """Where in the stream the message begins that is being received, in bytes."""
+        """The position in the stream of the current message's first byte, in bytes."""
         return self._begin
 
     @property
     def bytes_set_aside(self) -> int:
-        """Bytes of memory that wait for content which is announced, beyond what has come."""
+        """Bytes of memory that are allocated for announced content that has not been received."""
         return self._missing if self._room else 0
 
     @property
     def bytes_buffered(self) -> int:
-        """Bytes that have come of a message that is not complete; 0 between messages."""
+        """Bytes received of a message that is not complete; 0 between messages."""
         return self._received - self._begin if self._has_begun() else 0
 
     def _take(self, data: bytes | bytearray | memoryview) -> list[Message]:

@@ -45,12 +45,12 @@ def traced(
 
 
 def traced(connection: Any, *, propagator: TextMapPropagator = TRACE_CONTEXT) -> Any:
-    """Return the same connection, which writes the current trace into all that it sends.
+    """Return the same connection, which adds the current trace to every message that it sends.
 
-    ``connection`` is what ``connect()`` of either front-end returns. Where there is no current
-    trace, nothing is written; headers of the same names are replaced. ``propagator`` says which
-    headers these are, W3C Trace Context if it is not given. Raises TypeError for anything else than
-    a connection.
+    ``connection`` is the result of ``telex.sync.connect()`` or ``telex.asyncio.connect()``. If
+    there is no current trace, nothing is added; headers of the same names are replaced.
+    ``propagator`` decides which headers are written; the default is W3C Trace Context. Raises
+    TypeError for an object that is no connection.
 
         with telex.tracing.traced(telex.sync.connect(address)) as connection:
             connection.request("4711", subject="price")

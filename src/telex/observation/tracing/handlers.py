@@ -41,14 +41,15 @@ def instrument(
     tracer_provider: TracerProvider | None = None,
     propagator: TextMapPropagator = TRACE_CONTEXT,
 ) -> Application:
-    """Have a span around each handler of an application, on every front-end; return it.
+    """Put a span around each call of an application's handlers; return the application.
 
-    The span continues the trace of the message, if its headers name one, and is the current one
-    while the handler runs. It is named ``process PATTERN``, by the subject that the handler was
-    registered for; its attributes are those of OpenTelemetry's semantic conventions for messaging.
-    What a handler sends by ``peer.send`` carries the trace on. ``tracer_provider`` is the global
-    one if it is not given. ``propagator`` says which headers are read and written, W3C Trace
-    Context if it is not given. Call it once for an application; handlers may come later.
+    The span continues the trace in the headers of the message, if there is one, and is the current
+    span while the handler runs. The span is named ``process PATTERN``, with the pattern that the
+    handler was registered for. Its attributes are those of OpenTelemetry's semantic conventions
+    for messaging. Messages that a handler sends with ``peer.send`` carry the trace.
+    ``tracer_provider`` is the global one by default. ``propagator`` decides which headers are read
+    and written; the default is W3C Trace Context. Call this once for an application; handlers may
+    be registered before or after.
 
         app = telex.tracing.instrument(telex.Application())
     """
