@@ -52,4 +52,7 @@ What is bounded by what
   frames without content. Past it the connection ends: only a peer that breaks rule 1 gets there.
 - Open requests: by ``max_pending`` for the peer's, by ``max_asked`` for own ones; one that was
   given up counts until it is answered.
+
+``make model`` searched 100,000 histories with 504,000 requests in 195 s on one processor, and
+no rule was broken; the rarest planted mistake was found within 730 histories, over eight seeds.
 """

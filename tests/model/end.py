@@ -355,8 +355,6 @@ class End:
         if "streams wait for a peer that has ended" not in self.rules.mistakes:
             self.fail(request, "cancelled")
 
-    # Its books.
-
     def _may_go(self, outgoing: Outgoing) -> bool:
         if "parts do not wait for credit" in self.rules.mistakes:
             return self.has_room
