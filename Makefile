@@ -3,6 +3,7 @@
 #
 #   make demo     messages cross a real socket, piece by piece
 #   make test     everything a change must pass
+#   make model    two model ends that both ask, in 100,000 histories; HISTORIES=1000 searches less
 #   make fuzz     a minute of hostile bytes for the message processor
 #   make docs     the documentation as a site, in site/
 #   make bench    what a message costs, in nanoseconds
@@ -18,6 +19,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 4
+HISTORIES ?= 100000
 
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal
@@ -47,7 +49,7 @@ COMPILED_TESTS := $(CORE_TESTS) tests/behaviour --ignore=tests/behaviour/test_li
 CHECKED := $(wildcard src tests _build setup.py conformance benchmarks docs/*.py examples fuzz)
 
 .NOTPARALLEL:
-.PHONY: demo test check test-pure test-compiled docs fuzz bench bench-check bench-peers format clean compiled
+.PHONY: demo test check test-pure test-compiled model docs fuzz bench bench-check bench-peers format clean compiled
 unexport PYTHONPATH
 
 demo: $(VENV)/.cli compiled
@@ -84,6 +86,9 @@ test-compiled: $(VENV)/.dev
 	else \
 	    echo "The compiled build is NOT tested: $$why_not."; \
 	fi
+
+model: $(VENV)/.dev
+	$(PY) -m tests.model $(HISTORIES)
 
 # Material for MkDocs would announce its successor otherwise.
 docs: $(VENV)/.docs
