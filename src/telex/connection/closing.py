@@ -13,6 +13,7 @@ from telex.connection.ending import Ending
 from telex.connection.output import Output
 from telex.conversation.conversation import Conversation
 from telex.conversation.states import Phase
+from telex.errors import ConnectionClosedError
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -140,6 +141,18 @@ class Closing:
         if conversation.phase is _FAILED and not self.is_refused:
             self.is_refused = True
             self.linger_until = now + LINGER_SECONDS
+
+    def cut_off(self, error: ConnectionClosedError, *, can_tell: bool) -> None:
+        """Wait for nothing more. The reason is ``error``, unless the end has its own.
+
+        The peer is told where messages can be sent (``can_tell``) and nothing is unsent before it.
+        """
+        if not can_tell or self.output_lost or self._output.size:
+            if not self.ignores_input:
+                self.ending.break_with(error)
+        elif not self.output_ended:
+            self._conversation.fail(error)
+        self.is_cut = True
 
     def note_output_ended(self, now: float) -> None:
         """Wait for the peer's end from now on, though not for ever."""

@@ -13,20 +13,19 @@ listened to it.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from telex.connection.closing import Closing
 from telex.connection.ending import Ending
 from telex.connection.layer import Layer
+from telex.connection.memory import memory_of
 from telex.connection.output import Output
-from telex.connection.unread import STALL_SECONDS, Unread
+from telex.connection.times import Times
+from telex.connection.unread import Unread
 from telex.conversation.conversation import Conversation
 from telex.conversation.handshake import Greeting
-from telex.conversation.states import Phase
-from telex.errors import ConnectionClosedError, RequestTimeoutError
+from telex.errors import ConnectionClosedError
 from telex.limits import Limits
-from telex.log import safe_logger
 from telex.wire.message import Message
 from telex.wire.processor import WORTH_ITS_OWN
 
@@ -38,21 +37,7 @@ if TYPE_CHECKING:
 BACKLOG_FACTOR: Final = 256
 """How many times ``high_water`` may be unsent where messages are sent without being asked for."""
 
-LOOK_SECONDS: Final = 0.25
-"""How often the times of the peer are looked at while one of them runs."""
-
-_GROWING: Final = 2.0
-"""Bytes of memory for each byte of a message that is coming in: buffers grow ahead of what they
-hold, and leave gaps behind."""
-
-_SETTLED: Final = 1.25
-"""Bytes of memory for each byte of everything else: there are gaps between buffers."""
-
 _NOTHING: Final[list[Piece]] = []
-
-_GREETING: Final = Phase.GREETING  # found once: to look it up costs as much as a call
-
-logger: Final = safe_logger("telex.client")
 
 
 class Connection:
@@ -73,12 +58,10 @@ class Connection:
         "_is_backed_up",
         "_is_reading",
         "_layer",
-        "_limits",
-        "_looked_at",
         "_now",
-        "_opened_at",
         "_output",
         "_serves",
+        "_times",
         "bytes_at_work",
         "conversation",
         "generators_waiting",
@@ -103,12 +86,12 @@ class Connection:
         self.unread: Final = Unread(limits, is_handled=serves)
         self._output: Final = Output()
         self._closing: Final = Closing(self.conversation, self._output)
-        self._limits: Final = limits
+        self._times: Final = Times(
+            self.conversation, self._closing, self.unread, limits, serves=serves, now=now
+        )
         self._high_water: Final[i64] = limits.high_water
         self._serves: Final = serves
         self._layer: Layer | None = layer
-        self._opened_at: Final[float] = now
-        self._looked_at: float = now
         self._now: float = now
         self._is_reading = True
         self._is_backed_up = False
@@ -258,20 +241,14 @@ class Connection:
         self._now = now
         error = ConnectionClosedError("us", why, code=code)
         if self._output.size:
-            self.cut_off(error, now)
+            self._closing.cut_off(error, can_tell=False)
         else:
             self.conversation.fail(error)
 
     def cut_off(self, error: ConnectionClosedError, now: float) -> None:
         """End at once, for this reason unless there is one; the peer is told where that can be."""
         self._now = now
-        closing = self._closing
-        if self._output.size or closing.output_lost or not self.is_established:
-            if not closing.ignores_input:
-                self.ending.break_with(error)
-        elif not closing.output_ended:
-            self.conversation.fail(error)
-        closing.is_cut = True
+        self._closing.cut_off(error, can_tell=self.is_established)
 
     def finish(self) -> Ending:
         """Take note that the driver closes the socket, whatever for; return how it has ended."""
@@ -287,7 +264,7 @@ class Connection:
     def check_open(self) -> None:
         """Raise ConnectionClosedError when the connection has broken or was cut off."""
         if self._closing.has_broken:
-            raise self.ending.closed_error()
+            raise self._closing.ending.closed_error()
 
     @property
     def ending(self) -> Ending:
@@ -363,11 +340,8 @@ class Connection:
     @property
     def memory_held(self) -> int:
         """About how many bytes of memory the connection takes."""
-        conversation = self.conversation
-        came = conversation.bytes_buffered
-        growing = max(came * _GROWING, came + conversation.processor.bytes_set_aside)
-        settled = (self.unread.size + self._output.held + conversation.bytes_to_send) * _SETTLED
-        return self.bytes_at_work + int(settled + growing)
+        settled = self.unread.size + self._output.held + self.conversation.bytes_to_send
+        return self.bytes_at_work + memory_of(self.conversation.processor, settled)
 
     @property
     def memory_to_gain(self) -> int:
@@ -389,14 +363,7 @@ class Connection:
     @property
     def next_deadline(self) -> float:
         """When ``handle_deadline`` is to be called; infinity where nothing is waited for."""
-        if self._closing.is_cut:
-            return math.inf
-        deadline = min(self.unread.stall_at, self._closing.linger_until)
-        if self._is_shaking_hands:
-            return min(deadline, self._opened_at + self._limits.handshake_timeout)
-        if self._is_timed:
-            return min(deadline, self._looked_at + LOOK_SECONDS)
-        return deadline
+        return self._times.next_deadline(is_established=self.is_established)
 
     def handle_deadline(self, now: float) -> None:
         """Do what is due: ping, end a pause, or give the peer up. Send afterwards.
@@ -406,56 +373,15 @@ class Connection:
         self._now = now
         if now >= self._closing.linger_until:
             self._closing.is_cut = True
-        elif self._is_shaking_hands:
-            timeout = self._limits.handshake_timeout
-            if now - self._opened_at >= timeout:
-                reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
-                self.cut_off(ConnectionClosedError("us", reason, code="timeout"), now)
+        elif self.is_established:
+            unsent = self._output.size if self._is_backed_up else 0
+            self._times.look(now, is_reading=self._is_reading, unsent=unsent)
         else:
-            if self.unread.has_stalled(now):
-                self._end_stall()
-            if now - self._looked_at >= LOOK_SECONDS:
-                self._looked_at = now
-                self._look_at_times(now)
+            error = self._times.late_handshake(now)
+            if error is not None:
+                self.cut_off(error, now)
 
     # Inside
-
-    @property
-    def _is_shaking_hands(self) -> bool:
-        """Whether the layer is not agreed on yet, and the conversation waits for that."""
-        layer = self._layer
-        return layer is not None and not (layer.is_established or self.conversation.is_over)
-
-    @property
-    def _is_timed(self) -> bool:
-        """Whether a time of the peer runs, or may begin to run without a call of the driver."""
-        conversation = self.conversation
-        if conversation.wants_keepalive or self._closing.has_unsent_after_goodbye:
-            return True
-        if not self._serves:
-            return False
-        if self._limits.idle_timeout is not None or conversation.bytes_buffered:
-            return True
-        return conversation.phase is _GREETING
-
-    def _look_at_times(self, now: float) -> None:
-        """Hold the peer to its times, and to taking the rest of the output after its goodbye."""
-        unsent = self._output.size if self._is_backed_up else 0
-        self.conversation.check_time(now, is_reading=self._is_reading, unsent=unsent)
-        closing = self._closing
-        if closing.has_unsent_after_goodbye and closing.has_stopped_reading(now):
-            closing.ending.break_with(ConnectionClosedError("peer", "it does not read on"))
-            closing.is_cut = True
-
-    def _end_stall(self) -> None:
-        """Say that nothing is taken; the answers that are awaited behind it cannot come."""
-        unread = self.unread
-        waiting = f"{unread.size:,} bytes of messages and parts of answers"
-        logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
-        for call in unread.awaited:
-            if not call.is_done:
-                self.conversation.abandon(call)
-                call.end(RequestTimeoutError(f"{waiting} to be taken before it", STALL_SECONDS))
 
     def _may_read(self) -> bool:
         closing = self._closing

@@ -98,14 +98,23 @@ class Calls:
     number is kept, so that a peer which answers nothing costs no memory.
     """
 
-    __slots__ = ("_abandoned", "_forgotten", "_last_id", "_most_abandoned", "_waiting")
+    __slots__ = (
+        "_abandoned",
+        "_forgotten",
+        "_last_id",
+        "_most_abandoned",
+        "_waiting",
+        "open_requests",
+    )
 
     def __init__(self, most_abandoned: int) -> None:
         self._most_abandoned: Final[i64] = most_abandoned
         self._waiting: dict[int, Call] = {}
-        self._abandoned: dict[int, None] = {}
+        self._abandoned: dict[int, bool] = {}  # whether it is a ping
         self._forgotten: i64 = 0
         self._last_id: i64 = 0
+        self.open_requests: i64 = 0
+        """Requests whose last answer has not come, those that were given up among them."""
 
     @property
     def count(self) -> int:
@@ -127,6 +136,7 @@ class Calls:
         self._last_id += 1
         call = Call(self._last_id, subject, is_ping)
         self._waiting[self._last_id] = call
+        self.open_requests += not is_ping
         return call
 
     def abandon(self, call: Call) -> None:
@@ -134,7 +144,7 @@ class Calls:
         if self._waiting.pop(call.id, None) is None:
             return
         abandoned = self._abandoned
-        abandoned[call.id] = None
+        abandoned[call.id] = call.is_ping
         if len(abandoned) > self._most_abandoned:
             oldest = next(iter(abandoned))
             del abandoned[oldest]
@@ -146,6 +156,7 @@ class Calls:
         self._waiting.clear()
         self._abandoned.clear()
         self._forgotten = self._last_id
+        self.open_requests = 0
         return calls
 
     def take_reply(self, reply: Message) -> bool:
@@ -160,6 +171,7 @@ class Calls:
             call.add_part(reply)
         else:
             del self._waiting[re]
+            self.open_requests -= 1
             call.add_last(reply)
         return True
 
@@ -180,13 +192,16 @@ class Calls:
         call = self._waiting.pop(re, None)
         if call is None:
             return self._is_late(re, True)
+        self.open_requests -= not call.is_ping
         call.end(error)
         return True
 
     def _is_late(self, re: int, is_last: bool) -> bool:
         """Whether this number was given up; after the last answer it is given up no more."""
-        if re in self._abandoned:
+        is_ping = self._abandoned.get(re)
+        if is_ping is not None:
             if is_last:
                 del self._abandoned[re]
+                self.open_requests -= not is_ping
             return True
         return 0 < re <= self._forgotten

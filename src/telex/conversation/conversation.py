@@ -276,8 +276,8 @@ class Conversation:
 
     @property
     def awaits_answers(self) -> bool:
-        """Whether answers of the peer are still to come: to requests, and pings of the program."""
-        return self._calls.count > (self._keepalive is not None and not self._keepalive.is_done)
+        """Whether answers to requests are still to come, also to those that were given up."""
+        return self._calls.open_requests > 0
 
     @property
     def abandoned(self) -> int:

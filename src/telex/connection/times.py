@@ -1,0 +1,120 @@
+"""Which time of a connection runs out next, and what follows when it does.
+
+What a peer may take for a message, a sign of life or an answer to a ping is measured by the
+conversation; how long its end is awaited, by ``closing``. Times are seconds of a clock that never
+goes back, and are handed in.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from telex.connection.closing import Closing
+from telex.connection.unread import STALL_SECONDS, Unread
+from telex.conversation.conversation import Conversation
+from telex.conversation.states import Phase
+from telex.errors import ConnectionClosedError, RequestTimeoutError
+from telex.limits import Limits
+from telex.log import safe_logger
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+LOOK_SECONDS: Final = 0.25
+"""How often the times of the peer are looked at while one of them runs."""
+
+_GREETING: Final = Phase.GREETING  # found once: to look it up costs as much as a call
+
+logger: Final = safe_logger("telex.client")
+
+
+class Times:
+    """The times of one connection, which began at ``now``."""
+
+    __slots__ = (
+        "_closing",
+        "_conversation",
+        "_limits",
+        "_looked_at",
+        "_opened_at",
+        "_serves",
+        "_unread",
+    )
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        closing: Closing,
+        unread: Unread,
+        limits: Limits,
+        *,
+        serves: bool,
+        now: float,
+    ) -> None:
+        self._conversation: Final = conversation
+        self._closing: Final = closing
+        self._unread: Final = unread
+        self._limits: Final = limits
+        self._serves: Final = serves
+        self._opened_at: Final[float] = now
+        self._looked_at: float = now
+
+    def next_deadline(self, *, is_established: bool) -> float:
+        """Return when something is due next; infinity where nothing is waited for."""
+        closing = self._closing
+        if closing.is_cut:
+            return math.inf
+        deadline = min(self._unread.stall_at, closing.linger_until)
+        if not is_established and not self._conversation.is_over:
+            return min(deadline, self._opened_at + self._limits.handshake_timeout)
+        if self._is_timed:
+            return min(deadline, self._looked_at + LOOK_SECONDS)
+        return deadline
+
+    def late_handshake(self, now: float) -> ConnectionClosedError | None:
+        """Return the error for a handshake of the layer that takes too long; None before that."""
+        timeout = self._limits.handshake_timeout
+        if self._conversation.is_over or now - self._opened_at < timeout:
+            return None
+        reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
+        return ConnectionClosedError("us", reason, code="timeout")
+
+    def look(self, now: float, *, is_reading: bool, unsent: i64) -> None:
+        """Do what is due by ``now``: ping, end a stall, or give the peer up.
+
+        ``is_reading`` says whether the peer is being read from, ``unsent`` how many bytes of output
+        keep this side from reading.
+        """
+        if self._unread.has_stalled(now):
+            self._end_stall()
+        if now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        self._conversation.check_time(now, is_reading=is_reading, unsent=unsent)
+        closing = self._closing
+        if closing.has_unsent_after_goodbye and closing.has_stopped_reading(now):
+            closing.ending.break_with(ConnectionClosedError("peer", "it does not read on"))
+            closing.is_cut = True
+
+    @property
+    def _is_timed(self) -> bool:
+        """Whether a time of the peer runs, or may begin to run without a call of the driver."""
+        conversation = self._conversation
+        if conversation.wants_keepalive or self._closing.has_unsent_after_goodbye:
+            return True
+        if not self._serves:
+            return False
+        if self._limits.idle_timeout is not None or conversation.bytes_buffered:
+            return True
+        return conversation.phase is _GREETING
+
+    def _end_stall(self) -> None:
+        """Say that nothing is taken; the answers that are awaited behind it cannot come."""
+        unread = self._unread
+        waiting = f"{unread.size:,} bytes of messages and parts of answers"
+        logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
+        for call in unread.awaited:
+            if not call.is_done:
+                self._conversation.abandon(call)
+                call.end(RequestTimeoutError(f"{waiting} to be taken before it", STALL_SECONDS))
