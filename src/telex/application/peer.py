@@ -90,7 +90,7 @@ class Peer:
 
     def __init__(self, connection: Connection, driver: Driver, address: str) -> None:
         self.address: Final = address
-        """Where the peer is, such as ``127.0.0.1:54321``."""
+        """The address of the peer, such as ``127.0.0.1:54321``."""
         self._connection: Final = connection
         self._driver: Final = driver
 
@@ -100,7 +100,7 @@ class Peer:
 
     @property
     def identity(self) -> str | None:
-        """Who the peer is, by the name of its token or certificate; None when it showed neither."""
+        """The name in the peer's certificate or of its token; None without either."""
         return self._connection.conversation.identity
 
     def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:

@@ -16,6 +16,10 @@ MOST_PIECES: Final = 1024
 """Pieces offered at once: the most that one system call takes (IOV_MAX on Linux and macOS)."""
 
 
+_NONE: Final[list[Piece]] = []
+"""What an output without unsent bytes shares with all others; never changed."""
+
+
 class Output:
     """Unsent bytes: ``size`` counts them, ``sent`` those that went, ``lost`` those that never will.
 
@@ -29,7 +33,7 @@ class Output:
         self.sent: i64 = 0
         self.lost: i64 = 0
         self._discards = False
-        self._pieces: list[Piece] = []
+        self._pieces: list[Piece] = _NONE
         # The size of the piece that the first view shows a part of; 0 where the first is no view.
         self._whole: i64 = 0
 
@@ -48,9 +52,11 @@ class Output:
         if self._discards:
             self.lost += size
             return
-        if size:
-            self.size += size
+        if self.size:
             self._pieces += pieces
+        elif size:
+            self._pieces = [*pieces]
+        self.size += size
 
     def offered(self) -> list[Piece]:
         """Return the unsent pieces, as many as one system call takes; do not change the list."""
@@ -67,7 +73,7 @@ class Output:
         self.size -= sent
         self.sent += sent
         if not self.size:
-            self._pieces = []
+            self._pieces = _NONE
             self._whole = 0
             return
         pieces = self._pieces
@@ -90,5 +96,5 @@ class Output:
         self._discards = True
         self.lost += self.size
         self.size = 0
-        self._pieces = []
+        self._pieces = _NONE
         self._whole = 0
