@@ -24,6 +24,7 @@ from telex import Address, Application, Message, MessageProcessor, TelexError
 from telex.application import MessageKeywords, Peer
 from telex.testing.loop_thread import LoopThread
 from telex.testing.serving import FrontEnd, start
+from tests.encrypted import EncryptedSocket
 
 Result = TypeVar("Result")
 
@@ -171,6 +172,7 @@ class Events(telex.Observer):
         self.peers: list[Peer] = []
         self.messages: list[Message] = []
         self.endings: list[TelexError | None] = []
+        self.gone: list[str] = []
 
     def connected(self, peer: Peer) -> None:
         """Remember the peer."""
@@ -181,7 +183,8 @@ class Events(telex.Observer):
         self.messages.append(message)
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
-        """Remember why it ended."""
+        """Remember who ended, and why."""
+        self.gone.append(peer.address)
         self.endings.append(error)
 
 
@@ -214,6 +217,11 @@ class RunningServer:
     def plug_in(self) -> socket.socket:
         """Connect a plain socket, which speaks whatever the test wants."""
         return plug_into(self.address)
+
+    def ending_of(self, name: str) -> TelexError | None:
+        """Wait until the connection of the peer of this address has ended, and return why."""
+        wait_until(lambda: name in self.events.gone, f"{name} is disconnected")
+        return self.events.endings[self.events.gone.index(name)]
 
     def ending(self, number: int = 0) -> TelexError | None:
         """Wait until the ``number``-th connection to end has ended, and return why it did."""
@@ -290,7 +298,13 @@ def plug_into(address: Address) -> socket.socket:
     return socket.create_connection((address.host, address.port), PATIENCE)
 
 
-def receive_all(sock: socket.socket) -> list[Message]:
+def name_of(sock: socket.socket | EncryptedSocket) -> str:
+    """Return the address by which a server knows a plain socket over IPv4."""
+    host, port = sock.getsockname()[:2]
+    return f"{host}:{port}"
+
+
+def receive_all(sock: socket.socket | EncryptedSocket) -> list[Message]:
     """Return the messages that a plain socket receives until the end of the stream."""
     processor = MessageProcessor(telex.Limits(max_content_size=1 << 30))
     messages: list[Message] = []

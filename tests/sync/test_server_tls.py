@@ -20,7 +20,7 @@ from telex.application import Peer
 from telex.sync import serve, server_connection
 from telex.tls import client_context, server_context
 from tests.certificates import Authority, Pair
-from tests.sync.encrypted import EncryptedSocket
+from tests.encrypted import EncryptedSocket
 from tests.sync.stage import (
     PATIENCE,
     Running,
