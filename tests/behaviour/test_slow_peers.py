@@ -14,6 +14,7 @@ import telex.tls
 from telex import Application, Limits, Message, MessageProcessor
 from telex.testing.serving import FrontEnd
 from tests.behaviour.stage import PATIENCE, RunningServer, Serve, name_of, receive_all, wait_until
+from tests.behaviour.transports import over_networks
 from tests.certificates import Authority
 from tests.encrypted import EncryptedSocket
 
@@ -33,8 +34,6 @@ PING = Message(None, kind="ping").to_bytes()
 CLOSE = Message({"code": "closed", "detail": "that was all"}, kind="close").to_bytes()
 
 Socket = socket.socket | EncryptedSocket
-
-over_tcp_and_tls = pytest.mark.parametrize("scheme", ["tcp", "tls"])
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def begin(how: str, sock: Socket) -> None:
         sock.shutdown(socket.SHUT_WR)
 
 
-@over_tcp_and_tls
+@over_networks
 def test_a_peer_that_has_said_close_and_does_not_read_is_let_go(
     serve: Serve, app: Application, sockets: ExitStack, authority: Authority
 ) -> None:
@@ -105,7 +104,7 @@ def test_a_peer_that_has_said_close_and_does_not_read_is_let_go(
     assert [ways[place] for place in still_there(server, peers, BOUND)] == []
 
 
-@over_tcp_and_tls
+@over_networks
 def test_with_an_idle_timeout_no_peer_that_does_not_read_stays(
     serve: Serve, app: Application, sockets: ExitStack, authority: Authority
 ) -> None:
@@ -118,7 +117,7 @@ def test_with_an_idle_timeout_no_peer_that_does_not_read_stays(
     assert [ways[place] for place in still_there(server, peers, BOUND)] == []
 
 
-@over_tcp_and_tls
+@over_networks
 def test_a_peer_that_has_ended_and_reads_gets_its_whole_answer(
     serve: Serve, app: Application, sockets: ExitStack, authority: Authority
 ) -> None:
@@ -136,7 +135,7 @@ def test_a_peer_that_has_ended_and_reads_gets_its_whole_answer(
         server.events.messages.clear()
 
 
-@over_tcp_and_tls
+@over_networks
 def test_a_peer_that_pings_after_its_close_is_let_go(
     serve: Serve, app: Application, sockets: ExitStack, authority: Authority
 ) -> None:
