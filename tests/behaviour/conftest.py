@@ -26,8 +26,10 @@ from tests.behaviour.stage import (
     Client,
     Connect,
     DrivenConnection,
+    Running,
     RunningServer,
     Serve,
+    echoing,
 )
 from tests.certificates import Authority
 
@@ -105,6 +107,19 @@ def serve(
         if record.levelno >= logging.ERROR and not HANDLER_FAILED.match(record.getMessage())
     ]
     assert faults == []
+
+
+@pytest.fixture
+def running(serve: Serve) -> Running:
+    """Run servers for the time of a context."""
+
+    @contextlib.contextmanager
+    def run(application: Application | None = None, **options: Any) -> Iterator[RunningServer]:
+        server = serve(application or echoing(), **options)
+        yield server
+        server.stop()
+
+    return run
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ waits, waits for a condition, and fails at a deadline.
 
 from __future__ import annotations
 
+import logging
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
@@ -20,7 +22,7 @@ import pytest
 import telex
 import telex.asyncio
 import telex.sync
-from telex import Address, Application, Message, MessageProcessor, TelexError
+from telex import Address, Application, Message, MessageProcessor, State, TelexError
 from telex.application import MessageKeywords, Peer
 from telex.testing.loop_thread import LoopThread
 from telex.testing.serving import FrontEnd, start
@@ -57,6 +59,28 @@ def wait_until_still(count: Callable[[], int]) -> None:
         return time.monotonic() - since > 0.3
 
     wait_until(is_still, "nothing changes any more")
+
+
+def echoing() -> Application:
+    """Return an application that sends every message back, but fails on subject ``fail``.
+
+    Messages with subject ``content`` are answered with their content, read by the handler.
+    """
+    app = Application()
+
+    @app.on("fail")
+    def fail(message: Message) -> None:
+        raise RuntimeError(f"asked to fail by {message.content}")
+
+    @app.on("content")
+    def content(message: Message) -> object:
+        return {"content": message.content}
+
+    @app.on()
+    def echo(message: Message) -> Message:
+        return message
+
+    return app
 
 
 class Client(Protocol):
@@ -173,10 +197,17 @@ class Events(telex.Observer):
         self.messages: list[Message] = []
         self.endings: list[TelexError | None] = []
         self.gone: list[str] = []
+        self.sizes: list[int] = []
+        self.missing: list[tuple[str, int]] = []
 
     def connected(self, peer: Peer) -> None:
         """Remember the peer."""
         self.peers.append(peer)
+
+    def data_received(self, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
+        """Remember how much came, and what is missing of which part of a message."""
+        self.sizes.append(size)
+        self.missing.append((state.name, bytes_needed))
 
     def message_received(self, peer: Peer, message: Message) -> None:
         """Remember the message."""
@@ -195,7 +226,8 @@ class RunningServer:
         self, front_end: FrontEnd, application: Application, address: str, **options: Any
     ) -> None:
         self.events = Events()
-        options["observer"] = self.events
+        options["observer"] = [self.events, *options.pop("observers", ())]
+        self._has_stopped = False
         self._serving = start(front_end, application, address, options)
         self.address = self._serving.address
         """Where it listens."""
@@ -212,7 +244,9 @@ class RunningServer:
         """Shut the server down, and hold it to ending in time, with nothing left unhandled."""
         self.shutdown()
         self.wait_for_its_end()
-        assert self._serving.clean_up() == []
+        if not self._has_stopped:
+            self._has_stopped = True
+            assert self._serving.clean_up() == []
 
     def plug_in(self) -> socket.socket:
         """Connect a plain socket, which speaks whatever the test wants."""
@@ -234,6 +268,15 @@ class Serve(Protocol):
 
     def __call__(self, application: Application, **options: Any) -> RunningServer:
         """Serve an application, with the options of ``serve()``; ``address`` may be given too."""
+
+
+class Running(Protocol):
+    """Runs a server of the front-end under test for the time of a context."""
+
+    def __call__(
+        self, application: Application | None = None, **options: Any
+    ) -> AbstractContextManager[RunningServer]:
+        """Serve an application, or echo, with the options of ``serve()``."""
 
 
 class Connect(Protocol):
@@ -324,6 +367,63 @@ def receive_some(sock: socket.socket, count: int) -> list[Message]:
         messages += processor.receive_messages(data)
     assert len(messages) == count
     return messages
+
+
+def receive_one(sock: socket.socket | EncryptedSocket) -> Message:
+    """Return the next message on a plain socket, which must be all that comes."""
+    processor = MessageProcessor(telex.Limits(max_content_size=1 << 30))
+    while True:
+        data = sock.recv(1 << 20)
+        assert data, "the stream ended before a message was complete"
+        messages = processor.receive_messages(data)
+        if messages:
+            [message] = messages
+            return message
+
+
+def receive_until_goodbye(sock: socket.socket | EncryptedSocket) -> list[Message]:
+    """Return the messages that a plain socket receives until a server that shuts down says so."""
+    *messages, goodbye = receive_all(sock)
+    assert goodbye.kind == "close"
+    assert goodbye.content["code"] == "shutting-down"
+    return messages
+
+
+def receive_exactly(sock: socket.socket | EncryptedSocket, size: int) -> bytes:
+    """Return the next ``size`` bytes that a plain socket receives."""
+    data = bytearray()
+    while len(data) < size:
+        piece = sock.recv(size - len(data))
+        assert piece, f"the stream ended after {len(data)} of {size} bytes"
+        data += piece
+    return bytes(data)
+
+
+@contextmanager
+def sending(
+    sock: socket.socket | EncryptedSocket, data: bytes, *, then_end: bool = False
+) -> Iterator[None]:
+    """Send from another thread for the time of the context, which waits for it at its end."""
+
+    def send() -> None:
+        sock.sendall(data)
+        if then_end:
+            sock.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    yield
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "not all was sent"
+
+
+def warnings_about(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
+    """Return the lines of warnings and errors in the server's log that name a connection."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.getMessage().startswith(f"{name}: ")
+    ]
 
 
 def reset(sock: socket.socket) -> None:

@@ -180,7 +180,7 @@ def test_a_thread_is_told_that_the_server_does_not_go_on(serve: Serve, busy: Bus
 def test_what_threads_sent_meanwhile_keeps_its_order(
     serve: Serve, connect: Connect, busy: Busy
 ) -> None:
-    """What was handed over to a busy loop goes first when the loop goes on, and the server serves on."""
+    """What was handed over to a busy loop goes first when the loop goes on."""
     server = serve(busy.app)
     connection = connect(server)
     peer = first_peer(server)

@@ -148,7 +148,8 @@ def come_in_numbers(server: RunningServer, sockets: ExitStack, fewest: int) -> N
 
 def goes_on(connection: Client) -> bool:
     """Say whether a connection is served."""
-    return connection.request("x", subject="echo", timeout=PATIENCE).content == "x"
+    answer = connection.request("x", subject="echo", timeout=PATIENCE)
+    return bool(answer.content == "x")
 
 
 def test_a_connection_that_is_gone_shields_nobody(

@@ -1,4 +1,4 @@
-"""Messages that a server pushes before an answer: a client keeps them, within bounds, and asks on."""
+"""Messages that a server pushes before an answer: a client keeps them, within bounds."""
 
 from __future__ import annotations
 

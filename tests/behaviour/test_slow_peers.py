@@ -165,14 +165,14 @@ def test_a_peer_that_has_ended_and_reads_slowly_gets_its_whole_answer(
     until = time.monotonic() + LINGER + 2.0
     while time.monotonic() < until:
         for sock, processor, messages in zip(peers, processors, received, strict=True):
-            messages += processor.receive_messages(sock.recv(128 * 1024))
+            messages.extend(processor.receive_messages(sock.recv(128 * 1024)))
         time.sleep(0.2)
     assert received == [[], []]
     for server, sock, processor, messages in zip(servers, peers, processors, received, strict=True):
         while not messages:
             data = sock.recv(MEBIBYTE)
             assert data, "the stream ended before the answer was whole"
-            messages += processor.receive_messages(data)
+            messages.extend(processor.receive_messages(data))
         assert len(messages[0].body) == ANSWER
         name = name_of(sock)
         sock.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from telex import Address, Message, TelexError
 from telex.protocol.conversation import Call
 from tests.sync.stage import PATIENCE
-from tests.sync.talking import Talker
+from tests.talking import Talker
 
 _IN_FLIGHT = 16
 

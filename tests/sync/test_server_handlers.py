@@ -19,7 +19,7 @@ from tests.sync.stage import (
     wait_until,
     warnings_about,
 )
-from tests.sync.talking import Talker
+from tests.talking import Talker
 
 
 class Doorway:

@@ -27,7 +27,7 @@ from tests.sync.stage import (
     wait_until,
     warnings_about,
 )
-from tests.sync.talking import Talker
+from tests.talking import Talker
 
 SMALL = Message("small").to_bytes()
 MEBIBYTE = 1024 * 1024
