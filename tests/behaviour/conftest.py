@@ -61,7 +61,7 @@ def scheme() -> str:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Return who signs the certificates of servers and clients."""
     authority = Authority(tmp_path_factory.mktemp("certificates"))
-    authority.issue("127.0.0.1")
+    authority.issue("127.0.0.1", "localhost")
     authority.issue("pump-7.example", file_name="client")
     return authority
 
