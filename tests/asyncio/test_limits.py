@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from telex import Application, ConnectionClosedError, Limits, Message
-from telex.application import Peer
+from telex import Application, Limits, Message
 from telex.asyncio import serve
 from telex.asyncio.server_connection import ServerConnection
 
@@ -42,28 +41,6 @@ async def test_a_peer_is_not_blamed_for_a_loop_that_was_held_up() -> None:
         while kinds[-1] == "ping":
             kinds.append((await plain.receive()).kind)
         assert kinds[-1] == "reply"
-
-
-@in_loop
-async def test_a_peer_that_is_flooded_by_handlers_is_left(caplog: pytest.LogCaptureFixture) -> None:
-    """Handlers that send unasked to somebody who does not read are told, in the end."""
-    app = Application()
-    failures: list[str] = []
-
-    @app.on()
-    def flood(message: Message, peer: Peer) -> None:
-        try:
-            while True:
-                peer.send(b"x" * 10_000)
-        except ConnectionClosedError as error:
-            failures.append(str(error))
-
-    async with serving(app, limits=Limits(high_water=10_000)) as stage, stage.plug_in() as plain:
-        plain.send(Message("go"))
-        error = await stage.ending()
-    assert isinstance(error, ConnectionClosedError)
-    assert error.unsent > 10_000
-    assert "reads far too slowly" in failures[0]
 
 
 @in_loop

@@ -33,7 +33,10 @@ from tests.behaviour.stage import (
 )
 from tests.certificates import Authority
 
-HANDLER_FAILED = re.compile(r"[^ ]+: handler [^ ]+ failed on |the failure hook [^ ]+ failed")
+HANDLER_FAILED = re.compile(
+    r"[^ ]+: handler [^ ]+ failed on |the (failure|shutdown) hook [^ ]+ failed"
+    r"|[^ ]+: the observer failed"
+)
 """The errors that a server may log on behalf of its user."""
 
 

@@ -341,10 +341,19 @@ def plug_into(address: Address) -> socket.socket:
     return socket.create_connection((address.host, address.port), PATIENCE)
 
 
+def is_refused(server: RunningServer) -> bool:
+    """Say whether a server lets nobody in."""
+    try:
+        server.plug_in().close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def name_of(sock: socket.socket | EncryptedSocket) -> str:
-    """Return the address by which a server knows a plain socket over IPv4."""
+    """Return the address by which a server knows a plain socket over IPv4 or IPv6."""
     host, port = sock.getsockname()[:2]
-    return f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def receive_all(sock: socket.socket | EncryptedSocket) -> list[Message]:
