@@ -12,10 +12,10 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
 
 import pytest
 
@@ -27,6 +27,9 @@ from telex.application import MessageKeywords, Peer
 from telex.testing.loop_thread import LoopThread
 from telex.testing.serving import FrontEnd, start
 from tests.encrypted import EncryptedSocket
+
+if TYPE_CHECKING:
+    from tests.answering import Answerer, Take
 
 Result = TypeVar("Result")
 
@@ -86,6 +89,14 @@ def echoing() -> Application:
 class Client(Protocol):
     """A connection of either front-end, as the tests use it."""
 
+    @property
+    def address(self) -> Address:
+        """Where it was to connect to."""
+
+    @property
+    def peer_address(self) -> str:
+        """Where that is."""
+
     def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:
         """Send a message."""
 
@@ -97,9 +108,14 @@ class Client(Protocol):
     ) -> Message:
         """Ask, and return the answer."""
 
+    def request_many(
+        self, requests: Iterable[object], *, timeout: float | None = None, most: int = 256
+    ) -> Iterator[Message | TelexError]:
+        """Ask many times, and iterate over the answers in the order of the requests."""
+
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
-    ) -> Iterator[Message]:
+    ) -> Generator[Message, None, None]:
         """Ask, and iterate over the parts of the answer."""
 
     def ping(self, timeout: float | None = 10.0) -> float:
@@ -142,7 +158,36 @@ class DrivenConnection:
         """Ask, and return the answer."""
         return self._thread.do(self._connection.request(content, **keywords))
 
-    def request_parts(self, content: object, **keywords: Any) -> Iterator[Message]:
+    @property
+    def address(self) -> Address:
+        """Where it was to connect to."""
+        return self._connection.address
+
+    @property
+    def peer_address(self) -> str:
+        """Where that is."""
+        return self._connection.peer_address
+
+    def request_many(
+        self, requests: Iterable[object], **keywords: Any
+    ) -> Iterator[Message | TelexError]:
+        """Ask many times, and iterate over the answers in the order of the requests."""
+        answers = self._connection.request_many(requests, **keywords)
+
+        async def next_answer() -> object:
+            return await anext(answers, _END)
+
+        def iterate() -> Iterator[Message | TelexError]:
+            try:
+                while (answer := self._thread.do(next_answer())) is not _END:
+                    assert isinstance(answer, (Message, TelexError))
+                    yield answer
+            finally:
+                self._thread.do(answers.aclose())
+
+        return iterate()
+
+    def request_parts(self, content: object, **keywords: Any) -> Generator[Message, None, None]:
         """Ask, and iterate over the parts of the answer."""
         parts = self._connection.request_parts(content, **keywords)
 
@@ -284,6 +329,22 @@ class Connect(Protocol):
 
     def __call__(self, server: RunningServer | Address | str, **options: Any) -> Client:
         """Connect to a server, with the options of ``connect()``."""
+
+
+class Pair(Protocol):
+    """Connects a client of the front-end under test to a plain socket of the test."""
+
+    def __call__(self, **options: Any) -> AbstractContextManager[tuple[Client, socket.socket]]:
+        """Connect, with the options of ``connect()``, for the time of a context."""
+
+
+class Answering(Protocol):
+    """Connects a client of the front-end under test to a conversation on a plain socket."""
+
+    def __call__(
+        self, take: Take, **options: Any
+    ) -> AbstractContextManager[tuple[Client, Answerer]]:
+        """Hand every batch of messages that comes to ``take``, for the time of a context."""
 
 
 class Background:
