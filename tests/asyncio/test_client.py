@@ -6,7 +6,6 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,8 +13,6 @@ import pytest
 from telex import (
     Application,
     ConnectError,
-    ConnectionClosedError,
-    ContentError,
     Limits,
     Message,
     RequestTimeoutError,
@@ -56,18 +53,6 @@ async def test_awaiting_connect_gives_a_connection_to_close() -> None:
 
 
 @in_loop
-async def test_a_token_that_cannot_be_sent_is_refused() -> None:
-    """It is raised as it is, before anybody is connected to, and the loop hears nothing of it."""
-    failures: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, told: failures.append(told))
-    async with serving() as stage:
-        with pytest.raises(ContentError, match="surrogates not allowed"):
-            await stage.connect(token="\ud800")
-        assert stage.events.connections == []
-    assert failures == []
-
-
-@in_loop
 async def test_many_messages_are_sent_at_once() -> None:
     """``send_many`` takes an iterable or an asynchronous one, of contents and messages."""
 
@@ -82,106 +67,7 @@ async def test_many_messages_are_sent_at_once() -> None:
         assert [(await connection.receive(PATIENCE)).content for _ in range(6)] == [0, 1, 2] * 2
 
 
-@in_loop
-async def test_a_row_is_not_touched_when_nothing_can_be_sent() -> None:
-    """On a connection that is closed, what was to be sent is still there."""
-    row = iter(range(10))
-    async with serving() as stage:
-        async with stage.connect() as connection:
-            pass
-        with pytest.raises(ConnectionClosedError):
-            await connection.send_many(row)
-        answers = [answer async for answer in swallowing(connection.request_many(row))]
-    assert answers == []
-    assert list(row) == list(range(10))
-
-
-async def swallowing(answers: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """Yield answers until the connection is found closed."""
-    try:
-        async for answer in answers:
-            yield answer
-    except ConnectionClosedError:
-        return
-
-
-@in_loop
-async def test_a_refused_peer_learns_why() -> None:
-    """An ending error is raised by everything that waits, with the code that the peer gave."""
-
-    async def script(plain: Plain) -> None:
-        await plain.receive()
-        plain.send(problem("overloaded", detail="come back later"))
-        plain.end()
-        await nothing_more(plain)
-
-    async with connected_to(script) as connection:
-        request = asyncio.create_task(connection.request("x"))
-        with pytest.raises(ConnectionClosedError, match="come back later") as raised:
-            async for _ in connection:
-                pass
-        assert (raised.value.by, raised.value.code) == ("peer", "overloaded")
-        with pytest.raises(ConnectionClosedError, match="come back later") as raised:
-            await request
-        assert raised.value.unanswered == 1
-        with pytest.raises(ConnectionClosedError, match="come back later"):
-            await connection.send("too late")
-
-
-@in_loop
-async def test_an_error_about_nothing_asked_is_a_message() -> None:
-    """An ``error`` that answers no request and ends nothing is received like a message."""
-
-    async def script(plain: Plain) -> None:
-        plain.send(problem("out-of-paper"))
-        await nothing_more(plain)
-
-    async with connected_to(script) as connection:
-        message = await connection.receive(PATIENCE)
-        assert (message.kind, message.content["code"]) == ("error", "out-of-paper")
-
-
 # Requests
-
-
-@in_loop
-async def test_each_part_has_its_time() -> None:
-    """A part that does not come in time raises; the request is given up then."""
-    app = Application()
-
-    @app.on(concurrent=True)
-    async def parts(message: Message) -> Any:
-        yield 1
-        await asyncio.Event().wait()
-
-    async with serving(app) as stage, stage.connect() as connection:
-        answer = connection.request_parts("x", timeout=PATIENCE)
-        assert (await anext(answer)).content == 1
-        asyncio.get_running_loop().call_soon(let_time_pass)
-        with pytest.raises(RequestTimeoutError, match=r"30 s .* the next part of the answer"):
-            await anext(answer)
-        assert connection._conversation.outstanding == 0
-
-
-@in_loop
-async def test_parts_that_nobody_wants_are_dropped() -> None:
-    """Whoever closes the parts, or lets go of them, is not held up by what still comes."""
-    app = echoing()
-
-    @app.on("parts")
-    def parts(message: Message) -> Any:
-        yield from range(1000)
-
-    async with serving(app) as stage, stage.connect() as connection:
-        closed = connection.request_parts("x", subject="parts")
-        await anext(closed)
-        closed.close()
-        with pytest.raises(StopAsyncIteration):
-            await anext(closed)
-        async for _ in connection.request_parts("x", subject="parts"):
-            break
-        assert (await connection.request("next")).content == "next"
-        assert connection._conversation.outstanding == 0
 
 
 @in_loop
@@ -208,26 +94,6 @@ async def test_parts_may_be_let_go_of_by_any_thread(monkeypatch: pytest.MonkeyPa
         await wait_until(lambda: not connection._conversation.outstanding, "it is given up")
         assert (await connection.request("next")).content == "next"
     assert set(threads) == {threading.current_thread()}
-
-
-@in_loop
-async def test_a_client_answers_no_requests() -> None:
-    """A server that asks is told that there is nobody to answer."""
-    answers: list[Message] = []
-
-    async def script(plain: Plain) -> None:
-        plain.send(Message("who?", kind="request", id=1))
-        answers.append(await plain.receive())
-
-    async with connected_to(script) as connection:
-        await wait_until(lambda: answers, "the answer comes")
-        async for _ in connection:
-            pass
-    assert (answers[0].kind, answers[0].re, answers[0].content["code"]) == (
-        "error",
-        1,
-        "no-handler",
-    )
 
 
 # Holding back
@@ -447,55 +313,6 @@ async def test_a_server_that_does_not_greet_is_given_up() -> None:
 
 
 # Closing
-
-
-@in_loop
-async def test_closing_tells_of_a_connection_that_broke() -> None:
-    """A reset that nobody noticed is raised at the end, once."""
-
-    async def script(plain: Plain) -> None:
-        await plain.receive()
-        plain.reset()
-
-    async with connected_to(script) as connection:
-        await connection.send("x")
-        await wait_until(lambda: connection.ending, "the connection breaks")
-        with pytest.raises(ConnectionClosedError, match="it reset the connection"):
-            await connection.close()
-
-
-@in_loop
-async def test_closing_gives_up_on_a_peer_that_does_not_read() -> None:
-    """What is unsent after the time for closing is counted in the error."""
-    hold = asyncio.Event()
-
-    async def script(plain: Plain) -> None:
-        await hold.wait()
-
-    async with connected_to(script, limits=Limits(high_water=1 << 24)) as connection:
-        await connection.send(b"x" * 10_000_000)
-        with pytest.raises(ConnectionClosedError, match=r"did not read on for 0\.1 s") as raised:
-            await connection.close(timeout=0.1)
-        assert raised.value.unsent > 0
-        hold.set()
-
-
-@in_loop
-async def test_keepalive_notices_a_server_that_is_gone() -> None:
-    """A client that wants keepalive asks for a sign of life, and does not wait for ever."""
-
-    async def script(plain: Plain) -> None:
-        assert (await plain.receive()).kind == "hello"
-        plain.send(Message({"version": 1, "agent": "test"}, kind="welcome"))
-        kinds = {(await plain.receive()).kind for _ in range(2)}  # which is first, is open
-        assert kinds == {"request", "ping"}
-        await nothing_more(plain)
-
-    limits = Limits(ping_interval=0.2, ping_timeout=0.2)
-    async with connected_to(script, limits=limits, keepalive=True) as connection:
-        with pytest.raises(ConnectionClosedError, match="timed out") as raised:
-            await connection.request("x")
-        assert raised.value.code == "timeout"
 
 
 @in_loop

@@ -86,6 +86,17 @@ def echoing() -> Application:
     return app
 
 
+class Parts(Protocol):
+    """The parts of an answer."""
+
+    def __iter__(self) -> Iterator[Message]: ...
+
+    def __next__(self) -> Message: ...
+
+    def close(self) -> None:
+        """Want no more of them."""
+
+
 class Client(Protocol):
     """A connection of either front-end, as the tests use it."""
 
@@ -115,7 +126,7 @@ class Client(Protocol):
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
-    ) -> Generator[Message, None, None]:
+    ) -> Parts:
         """Ask, and iterate over the parts of the answer."""
 
     def ping(self, timeout: float | None = 10.0) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 import time
@@ -27,6 +28,7 @@ from telex import (
 )
 from tests.behaviour.stage import (
     PATIENCE,
+    Background,
     Client,
     Connect,
     Pair,
@@ -34,6 +36,7 @@ from tests.behaviour.stage import (
     receive_exactly,
     receive_one,
     reset,
+    wait_until,
 )
 
 SMALL = Message("small").to_bytes()
@@ -437,6 +440,82 @@ def test_connecting_takes_no_longer_than_it_may(connect: Connect) -> None:
             with pytest.raises(ConnectError, match="timed out"):
                 connect(f"tcp://127.0.0.1:{port}", timeout=0.2)
             assert 0.2 <= time.monotonic() - start < PATIENCE
+
+
+def problem(code: str, **members: str) -> bytes:
+    """Return the message of an error that answers nothing, as it travels."""
+    content = {"code": code, **members}
+    return Message(content, content_type="application/problem+json", kind="error").to_bytes()
+
+
+def test_an_error_that_ends_the_connection_is_told_to_all(pair: Pair) -> None:
+    """Everything that waits, or is tried later, raises it with the code that the peer gave."""
+    with pair() as (connection, peer):
+        asking = Background(lambda: connection.request("x", timeout=PATIENCE))
+        receive_one(peer)
+        peer.sendall(problem("overloaded", detail="come back later"))
+        peer.shutdown(socket.SHUT_WR)
+        error = asking.wait_for(ConnectionClosedError)
+        assert (error.by, error.code, error.unanswered) == ("peer", "overloaded", 1)
+        for use in (lambda: list(connection), lambda: connection.send("too late")):
+            with pytest.raises(ConnectionClosedError, match="come back later"):
+                use()
+
+
+def test_an_error_about_nothing_asked_is_a_message(pair: Pair) -> None:
+    """An ``error`` that answers no request and ends nothing is received like a message."""
+    with pair() as (connection, peer):
+        peer.sendall(problem("out-of-paper"))
+        message = connection.receive(PATIENCE)
+        assert (message.kind, message.content["code"]) == ("error", "out-of-paper")
+        connection.send("small")
+        assert receive_one(peer).to_bytes() == SMALL
+
+
+def test_a_client_answers_no_requests(pair: Pair) -> None:
+    """A server that asks is told that there is nobody to answer."""
+    with pair() as (connection, peer):
+        waiting = Background(lambda: connection.receive(PATIENCE))
+        peer.sendall(Message("who?", kind="request", id=1).to_bytes())
+        answer = receive_one(peer)
+        assert (answer.kind, answer.re, answer.content["code"]) == ("error", 1, "no-handler")
+        peer.sendall(SMALL)
+        assert waiting.wait_for(Message).content == "small"
+
+
+def test_a_token_that_cannot_be_sent_is_refused(connect: Connect, running: Running) -> None:
+    """It is raised as it is, before anybody is connected to."""
+    with running() as stage:
+        with pytest.raises(ContentError, match="surrogates not allowed"):
+            connect(stage, token="\ud800")
+        assert connect(stage).request("x", timeout=PATIENCE).content == "x"
+        assert len(stage.events.peers) == 1
+
+
+def test_a_row_is_not_touched_when_nothing_can_be_sent(connect: Connect, running: Running) -> None:
+    """On a connection that is closed, what was to be sent is still there."""
+    row = iter(range(10))
+    with running() as stage:
+        connection = connect(stage)
+        connection.close()
+        with pytest.raises(ConnectionClosedError):
+            connection.send_many(row)
+        with pytest.raises(ConnectionClosedError):
+            list(connection.request_many(row))
+    assert list(row) == list(range(10))
+
+
+def test_closing_counts_what_a_peer_that_does_not_read_lacks(pair: Pair) -> None:
+    """What is unsent after the time for closing is counted in the error."""
+    with pair() as (connection, peer):
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+        sending = Background(lambda: connection.send(bytes(50_000_000)))
+        wait_until(lambda: select.select([peer], [], [], 0)[0], "it has begun to send")
+        with pytest.raises(ConnectionClosedError, match=r"did not read on for 0\.1 s") as caught:
+            connection.close(timeout=0.1)
+        assert caught.value.by == "us"
+        assert caught.value.unsent > 1_000_000
+        sending.wait()
 
 
 def receive_number(sock: socket.socket, count: int) -> list[Message]:

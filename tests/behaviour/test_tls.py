@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,11 @@ def pair(certificates: Path) -> Pair:
 def running_tls(running: Running, pair: Pair) -> Running:
     """Run servers with TLS; without an application they echo."""
 
-    def run(app: Application | None = None, **options: Any) -> Any:
+    def run(
+        application: Application | None = None, **options: Any
+    ) -> AbstractContextManager[RunningServer]:
         context = options.pop("tls", None) or server_context(pair.certificate, pair.key)
-        return running(app, address="tls://127.0.0.1:0", tls=context, **options)
+        return running(application, address="tls://127.0.0.1:0", tls=context, **options)
 
     return run
 
