@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from telex import Address, Message, TelexError
 from telex.protocol.conversation import Call
-from tests.sync.stage import PATIENCE
+from tests.behaviour.stage import PATIENCE
 from tests.talking import Talker
 
 _IN_FLIGHT = 16
