@@ -31,9 +31,13 @@ class EncryptedSocket:
         self._outgoing = ssl.MemoryBIO()
         self._lock = threading.Lock()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
-        while not self._is_established():
-            self._incoming.write(self._receive())
-        self._flush()
+        try:
+            while not self._is_established():
+                self._incoming.write(self._receive())
+            self._flush()
+        except BaseException:
+            sock.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 import telex.tls
-from telex import Application, Limits, Message, MessageProcessor
+from telex import Application, Limits, Message, MessageProcessor, ProtocolError
 from telex.testing.serving import FrontEnd
 from tests.behaviour.stage import PATIENCE, RunningServer, Serve, name_of, receive_all, wait_until
 from tests.behaviour.transports import over_networks
@@ -177,6 +177,31 @@ def test_a_peer_that_has_ended_and_reads_slowly_gets_its_whole_answer(
         name = name_of(sock)
         sock.close()
         assert server.ending_of(name) is None
+
+
+def test_a_refused_peer_that_stays_is_let_go(
+    serve: Serve, app: Application, sockets: ExitStack, authority: Authority
+) -> None:
+    """It has its error, and neither reads that nor ends; nor does one that sends on."""
+    server = serve(app)
+    silent, talkative = (plug_in(server, sockets, authority) for _ in range(2))
+    for sock in (silent, talkative):
+        sock.sendall(b"\0\0")
+    with doing_again_and_again(lambda: talkative.sendall(b"more")):
+        assert still_there(server, [silent, talkative], BOUND) == []
+
+
+def test_a_refused_peer_that_sends_on_without_end_is_cut(
+    serve: Serve, app: Application, sockets: ExitStack, authority: Authority
+) -> None:
+    """What comes behind an error is dropped, so that the error arrives, but not without bound."""
+    server = serve(app)
+    sock = plug_in(server, sockets, authority)
+    sock.sendall(b"\0\0")
+    name = name_of(sock)
+    with pytest.raises(ConnectionError):
+        sock.sendall(bytes(200 * MEBIBYTE))
+    assert isinstance(server.ending_of(name), ProtocolError)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-import telex
 from telex import Application, ConnectionClosedError, Limits, Message
 from telex.application import Peer
 from telex.sync import serve, server_connection
@@ -152,28 +151,6 @@ def test_fault_of_the_server_ends_one_connection_only(
         assert line == f"{name}: ended by a fault of this server"
         other.sendall(SMALL)
         assert receive_one(other).to_bytes() == SMALL
-
-
-def test_refused_peer_that_sends_on_is_cut_at_a_bound(
-    stage: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After its error a peer may send some more in vain, but not for ever."""
-    monkeypatch.setattr(server_connection, "LINGER_BYTES", 1_000_000)
-    with stage.plug_in() as sock:
-        sock.sendall(b"\0\0")
-        name = name_of(sock)
-        with pytest.raises(ConnectionError):
-            sock.sendall(bytes(64_000_000))
-    assert isinstance(stage.ending_of(name), telex.ProtocolError)
-
-
-def test_refused_peer_that_stays_is_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its error a peer that neither sends nor goes is not waited for for ever."""
-    monkeypatch.setattr(server_connection, "LINGER_SECONDS", 0.05)
-    with running() as stage, stage.plug_in() as sock:
-        sock.sendall(b"\0\0")
-        assert isinstance(stage.ending_of(name_of(sock)), telex.ProtocolError)
-        assert [message.kind for message in receive_all(sock)] == ["error"]
 
 
 def test_shutdown_before_serving_ends_it_at_once() -> None:

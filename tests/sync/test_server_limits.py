@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 
 import pytest
 
@@ -15,7 +14,6 @@ from tests.sync.stage import (
     name_of,
     receive_all,
     running,
-    sending,
     wait_until,
     warnings_about,
 )
@@ -62,31 +60,6 @@ def test_what_was_cut_off_is_let_go_at_once() -> None:
             assert stage.server._service.bytes_held == 0
     finally:
         gc.enable()
-
-
-def test_output_above_high_water_pauses_reading() -> None:
-    """high_water: a peer that does not take its answers is not read from, and loses nothing."""
-    app = Application()
-    app.on()(lambda message: bytes(100_000))
-    limits = Limits(high_water=1_000_000)
-    with running(app, limits=limits) as stage, stage.plug_in() as sock:
-        requests = b"".join(
-            Message(bytes(1000), kind="request", id=number + 1).to_bytes()
-            for number in range(2_000)
-        )
-        with sending(sock, requests, then_end=True):
-            before = -1
-            while sum(stage.events.sizes) > before:
-                before = sum(stage.events.sizes)
-                time.sleep(0.2)
-            assert before < len(requests) // 2
-            [connection] = stage.server._loop.connections
-            assert connection.bytes_held < 3_000_000
-            conversation = connection.conversation
-            wait_until(lambda: conversation.bytes_to_send == 0, "all of it is counted")
-            *answers, _ = receive_all(sock)
-    assert [answer.re for answer in answers] == list(range(1, 2_001))
-    assert stage.server._service.bytes_held == 0
 
 
 def test_sweeping_goes_on_only_while_there_are_connections() -> None:
