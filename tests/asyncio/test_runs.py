@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from telex import Application, Limits, Message, RemoteError
+from telex import Application, ContentError, Limits, Message, RemoteError
+from telex.application import Peer
 
 from .stage import PATIENCE, in_loop, serving, wait_until
 
@@ -407,3 +408,76 @@ async def test_slow_handlers_of_one_peer_hold_up_nobody_else() -> None:
         assert not waiting.done()
         gate.set()
         await waiting
+
+
+@in_loop
+async def test_handlers_send_whenever_they_like() -> None:
+    """``peer.send`` works in plain and async handlers, in threads, and after they have returned."""
+    app = Application()
+    peers: list[Peer] = []
+
+    @app.on("plain")
+    def plain(message: Message, peer: Peer) -> None:
+        peers.append(peer)
+        peer.send("from a call")
+
+    @app.on("async")
+    async def in_task(message: Message, peer: Peer) -> None:
+        await asyncio.sleep(0)
+        peer.send("from a task")
+
+    @app.on("blocking", blocking=True)
+    def in_thread(message: Message, peer: Peer) -> None:
+        content = Message("from a thread")
+        peer.send(content)
+        content.content = "changed later"
+
+    async with serving(app) as stage, stage.connect() as connection:
+        for subject, content in (
+            ("plain", "from a call"),
+            ("async", "from a task"),
+            ("blocking", "from a thread"),
+        ):
+            await connection.send("", subject=subject)
+            assert (await connection.receive(PATIENCE)).content == content
+        peers[0].send("later")
+        assert (await connection.receive(PATIENCE)).content == "later"
+        await asyncio.to_thread(peers[0].send, "from outside")
+        assert (await connection.receive(PATIENCE)).content == "from outside"
+
+
+@in_loop
+async def test_typed_handlers_get_content_that_fits() -> None:
+    """An async handler of ``Message[int]`` is not called with anything else."""
+    app = Application()
+
+    @app.on()
+    async def double(message: Message[int]) -> int:
+        return 2 * message.content
+
+    async with serving(app) as stage, stage.connect() as connection:
+        assert (await connection.request(21)).content == 42
+        with pytest.raises(RemoteError, match="bad-content"):
+            await connection.request({"no": "number"})
+
+
+@in_loop
+async def test_parts_come_as_they_are_yielded() -> None:
+    """An answer in parts is iterated; ``request`` alone does not take it."""
+    app = Application()
+    may_go_on = asyncio.Event()
+
+    @app.on("parts")
+    async def parts(message: Message) -> Any:
+        yield "first"
+        await may_go_on.wait()
+        yield "second"
+
+    async with serving(app) as stage, stage.connect() as connection:
+        answer = connection.request_parts("x", subject="parts")
+        assert (await anext(answer)).content == "first"
+        may_go_on.set()
+        assert [part.content async for part in answer] == ["second"]
+        with pytest.raises(ContentError, match=r"request_parts\(\)"):
+            await connection.request("x", subject="parts")
+        assert (await connection.ping()) < PATIENCE
