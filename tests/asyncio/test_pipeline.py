@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from telex import Application, ContentError, Message, RemoteError, RequestTimeoutError, TelexError
+from telex import ContentError, Message, RemoteError, RequestTimeoutError, TelexError
 from telex.asyncio.pipeline import Pipeline
 
 from .stage import PATIENCE, echoing, in_loop, let_time_pass, serving, wait_until
@@ -55,29 +55,6 @@ async def test_nothing_is_kept_of_batches_that_are_over() -> None:
             assert answer.content == number
             assert len(pipeline._deadlines) <= 8
         await answers.aclose()
-
-
-@in_loop
-async def test_no_more_are_under_way_than_wanted() -> None:
-    """The next request is sent when there is an answer."""
-    app = Application()
-    at_work: list[int] = []
-    gates = [asyncio.Event() for _ in range(6)]
-
-    @app.on(concurrent=True)
-    async def wait(message: Message) -> None:
-        at_work.append(message.content)
-        await gates[message.content].wait()
-
-    async with serving(app) as stage, stage.connect() as connection:
-        answers = connection.request_many(range(6), most=2)
-        for number in range(5):
-            gates[number].set()
-            await anext(answers)
-            assert set(at_work) <= set(range(number + 3))
-        await answers.aclose()
-        assert connection._conversation.outstanding == 0
-        gates[5].set()
 
 
 @in_loop

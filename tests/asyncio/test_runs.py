@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from telex import Application, Limits, Message, RemoteError
+from telex import Application, ContentError, Limits, Message, RemoteError
 from telex.application.peer import Peer
 
 from .stage import PATIENCE, in_loop, serving, wait_until
@@ -95,68 +95,6 @@ async def test_concurrent_handlers_overtake_each_other() -> None:
         waiting = [asyncio.create_task(connection.request("", subject="wait")) for _ in range(5)]
         await connection.request("", subject="open")
         assert {(await task).content for task in waiting} == {"waited"}
-
-
-@in_loop
-async def test_blocking_handlers_leave_the_loop_alone() -> None:
-    """A handler that blocks runs in a thread, and others are served meanwhile."""
-    app = Application()
-    gate = threading.Event()
-    threads: list[str] = []
-
-    @app.on("block", blocking=True)
-    def block(message: Message) -> str:
-        threads.append(threading.current_thread().name)
-        assert gate.wait(PATIENCE)
-        return "unblocked"
-
-    @app.on("open")
-    def open_gate(message: Message) -> None:
-        gate.set()
-
-    async with serving(app) as stage, stage.connect() as one, stage.connect() as other:
-        blocked = asyncio.create_task(one.request("", subject="block"))
-        await wait_until(lambda: threads, "the handler runs")
-        await other.request("", subject="open")
-        assert (await blocked).content == "unblocked"
-    assert threads[0].startswith("telex-handler")
-
-
-@in_loop
-async def test_blocking_generators_answer_in_parts() -> None:
-    """Each part is made in a thread, and sent before the next one."""
-    app = Application()
-    may_go_on = threading.Event()
-
-    @app.on(blocking=True)
-    def parts(message: Message) -> Any:
-        assert threading.current_thread() is not threading.main_thread()
-        yield 1
-        assert may_go_on.wait(PATIENCE)
-        yield 2
-
-    async with serving(app) as stage, stage.connect() as connection:
-        answer = connection.request_parts("x")
-        assert (await anext(answer)).content == 1
-        may_go_on.set()
-        assert [part.content async for part in answer] == [2]
-
-
-@pytest.mark.parametrize("blocking", [False, True])
-@in_loop
-async def test_plain_generators_answer_in_parts(blocking: bool) -> None:
-    """Many small parts and large ones come whole and in order."""
-    app = Application()
-
-    @app.on(blocking=blocking)
-    def parts(message: Message) -> Any:
-        for number in range(300):
-            yield bytes([number % 256]) * (number * 100)
-
-    limits = Limits(high_water=50_000)
-    async with serving(app, limits=limits) as stage, stage.connect() as connection:
-        sizes = [len(part.body) async for part in connection.request_parts("x")]
-    assert sizes == [number * 100 for number in range(300)]
 
 
 @in_loop
@@ -405,96 +343,6 @@ async def test_generators_that_block_are_closed_where_they_run() -> None:
 
 
 @in_loop
-async def test_typed_handlers_get_content_that_fits() -> None:
-    """An async handler of ``Message[int]`` is not called with anything else."""
-    app = Application()
-
-    @app.on()
-    async def double(message: Message[int]) -> int:
-        return 2 * message.content
-
-    async with serving(app) as stage, stage.connect() as connection:
-        assert (await connection.request(21)).content == 42
-        with pytest.raises(RemoteError, match="bad-content"):
-            await connection.request({"no": "number"})
-
-
-@in_loop
-async def test_handlers_send_whenever_they_like() -> None:
-    """``peer.send`` works in plain and async handlers, in threads, and after they have returned."""
-    app = Application()
-    peers: list[Peer] = []
-
-    @app.on("plain")
-    def plain(message: Message, peer: Peer) -> None:
-        peers.append(peer)
-        peer.send("from a call")
-
-    @app.on("async")
-    async def in_task(message: Message, peer: Peer) -> None:
-        await asyncio.sleep(0)
-        peer.send("from a task")
-
-    @app.on("blocking", blocking=True)
-    def in_thread(message: Message, peer: Peer) -> None:
-        content = Message("from a thread")
-        peer.send(content)
-        content.content = "changed later"
-
-    async with serving(app) as stage, stage.connect() as connection:
-        for subject, content in (
-            ("plain", "from a call"),
-            ("async", "from a task"),
-            ("blocking", "from a thread"),
-        ):
-            await connection.send("", subject=subject)
-            assert (await connection.receive(PATIENCE)).content == content
-        peers[0].send("later")
-        assert (await connection.receive(PATIENCE)).content == "later"
-        await asyncio.to_thread(peers[0].send, "from outside")
-        assert (await connection.receive(PATIENCE)).content == "from outside"
-
-
-@in_loop
-async def test_many_threads_send_to_one_peer() -> None:
-    """Messages from several threads all arrive, those of each thread in their order."""
-    app = Application()
-
-    @app.on(blocking=True, concurrent=True)
-    def flood(message: Message, peer: Peer) -> None:
-        for number in range(200):
-            peer.send(number, subject=str(message.content))
-
-    async with serving(app) as stage, stage.connect() as connection:
-        await asyncio.gather(*(connection.request(thread) for thread in range(4)))
-        received: dict[str | None, list[int]] = {}
-        for _ in range(800):
-            message = await connection.receive(PATIENCE)
-            received.setdefault(message.subject, []).append(message.content)
-    assert received == {str(thread): list(range(200)) for thread in range(4)}
-
-
-@in_loop
-async def test_sending_to_a_peer_that_is_gone_raises() -> None:
-    """In the loop and in a thread, the sender learns that nobody is there."""
-    app = Application()
-    peers: list[Peer] = []
-
-    @app.on()
-    def keep(message: Message, peer: Peer) -> None:
-        peers.append(peer)
-
-    async with serving(app) as stage:
-        async with stage.connect() as connection:
-            await connection.request("x")
-        await stage.ending()
-        with pytest.raises(ConnectionError):
-            peers[0].send("x")
-        with pytest.raises(ConnectionError):
-            await asyncio.to_thread(peers[0].send, "x")
-
-
-@in_loop
 async def test_hooks_frame_the_life_of_a_server() -> None:
     """Start-up hooks run before the first connection, shutdown hooks after the last; both kinds."""
     app = Application()
@@ -560,3 +408,76 @@ async def test_slow_handlers_of_one_peer_hold_up_nobody_else() -> None:
         assert not waiting.done()
         gate.set()
         await waiting
+
+
+@in_loop
+async def test_handlers_send_whenever_they_like() -> None:
+    """``peer.send`` works in plain and async handlers, in threads, and after they have returned."""
+    app = Application()
+    peers: list[Peer] = []
+
+    @app.on("plain")
+    def plain(message: Message, peer: Peer) -> None:
+        peers.append(peer)
+        peer.send("from a call")
+
+    @app.on("async")
+    async def in_task(message: Message, peer: Peer) -> None:
+        await asyncio.sleep(0)
+        peer.send("from a task")
+
+    @app.on("blocking", blocking=True)
+    def in_thread(message: Message, peer: Peer) -> None:
+        content = Message("from a thread")
+        peer.send(content)
+        content.content = "changed later"
+
+    async with serving(app) as stage, stage.connect() as connection:
+        for subject, content in (
+            ("plain", "from a call"),
+            ("async", "from a task"),
+            ("blocking", "from a thread"),
+        ):
+            await connection.send("", subject=subject)
+            assert (await connection.receive(PATIENCE)).content == content
+        peers[0].send("later")
+        assert (await connection.receive(PATIENCE)).content == "later"
+        await asyncio.to_thread(peers[0].send, "from outside")
+        assert (await connection.receive(PATIENCE)).content == "from outside"
+
+
+@in_loop
+async def test_typed_handlers_get_content_that_fits() -> None:
+    """An async handler of ``Message[int]`` is not called with anything else."""
+    app = Application()
+
+    @app.on()
+    async def double(message: Message[int]) -> int:
+        return 2 * message.content
+
+    async with serving(app) as stage, stage.connect() as connection:
+        assert (await connection.request(21)).content == 42
+        with pytest.raises(RemoteError, match="bad-content"):
+            await connection.request({"no": "number"})
+
+
+@in_loop
+async def test_parts_come_as_they_are_yielded() -> None:
+    """An answer in parts is iterated; ``request`` alone does not take it."""
+    app = Application()
+    may_go_on = asyncio.Event()
+
+    @app.on("parts")
+    async def parts(message: Message) -> Any:
+        yield "first"
+        await may_go_on.wait()
+        yield "second"
+
+    async with serving(app) as stage, stage.connect() as connection:
+        answer = connection.request_parts("x", subject="parts")
+        assert (await anext(answer)).content == "first"
+        may_go_on.set()
+        assert [part.content async for part in answer] == ["second"]
+        with pytest.raises(ContentError, match=r"request_parts\(\)"):
+            await connection.request("x", subject="parts")
+        assert (await connection.ping()) < PATIENCE

@@ -16,12 +16,9 @@ from telex import (
     AddressError,
     Application,
     ConnectionClosedError,
-    IncompleteMessageError,
     Limits,
     Message,
-    Observer,
 )
-from telex.application.peer import Peer
 from telex.asyncio import serve
 from tests.reader import free_port
 
@@ -97,60 +94,6 @@ async def test_a_socket_file_is_removed(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_plain_messages_are_answered_with_plain_messages() -> None:
-    """A peer that knows no kinds gets what handlers return, and no goodbye it cannot read."""
-    async with serving() as stage, stage.plug_in() as plain:
-        plain.send(Message("a"), Message("b"))
-        plain.end()
-        messages = await plain.receive_all()
-    assert [(message.kind, message.content) for message in messages] == [(None, "a"), (None, "b")]
-
-
-@in_loop
-async def test_messages_come_in_any_pieces() -> None:
-    """Bytes that come one by one make the same messages as bytes that come together."""
-    async with serving() as stage, stage.plug_in() as plain:
-        for byte in Message("in pieces").to_bytes():
-            plain.send_bytes(bytes([byte]))
-            await asyncio.sleep(0)
-        assert (await plain.receive()).content == "in pieces"
-
-
-@in_loop
-async def test_what_was_received_is_handled_after_a_reset() -> None:
-    """A peer that sends, does not read its answers, and is gone: what it sent is handled."""
-    app = Application()
-    handled: list[object] = []
-
-    @app.on()
-    async def handle(message: Message) -> object:
-        await asyncio.sleep(0)
-        handled.append(message.content)
-        return b"x" * 100_000
-
-    async with serving(app) as stage, stage.plug_in() as plain:
-        plain.send(*(Message(number) for number in range(500)))
-        await wait_until(lambda: handled, "the first is handled")
-        plain.reset()
-        await wait_until(lambda: len(handled) == 500, "all are handled")
-        error = await stage.ending()
-    assert isinstance(error, ConnectionClosedError)
-    assert error.by == "peer"
-
-
-@in_loop
-async def test_a_cut_message_is_told() -> None:
-    """A stream that ends in the middle of a message ends with an error that says so."""
-    async with serving() as stage, stage.plug_in() as plain:
-        plain.send_bytes(Message("whole").to_bytes() + Message("cut").to_bytes()[:-1])
-        plain.end()
-        kinds = [message.kind for message in await plain.receive_all()]
-        assert kinds == [None, "error"]
-        assert isinstance(await stage.ending(), IncompleteMessageError)
-        assert len(stage.events.messages) == 1
-
-
-@in_loop
 async def test_an_observer_sees_what_happens() -> None:
     """It is told of connections, of bytes and messages, and of the end."""
     async with serving() as stage, stage.connect() as connection:
@@ -162,28 +105,6 @@ async def test_an_observer_sees_what_happens() -> None:
         assert sum(events.sizes) > 10
         await connection.close()
         assert await stage.ending() is None
-
-
-@in_loop
-async def test_an_observer_that_fails_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Its exception is logged, and the peer is served."""
-
-    class Failing(Observer):
-        def message_received(self, peer: Peer, message: Message) -> None:
-            raise ZeroDivisionError
-
-    app = Application()
-
-    @app.on()
-    def echo(message: Message) -> object:
-        return message.content
-
-    async with serve(app, "tcp://127.0.0.1:0", observer=Failing()) as server:
-        from telex.asyncio import connect
-
-        async with connect(server.address) as connection:
-            assert (await connection.request("x")).content == "x"
-    assert "the observer failed" in caplog.text
 
 
 # How it ends
@@ -200,36 +121,6 @@ async def test_serving_ends_with_shutdown() -> None:
             shut_down(stage.server)
             await asyncio.wait_for(stage.server.serve_forever(), PATIENCE)
         stage.server.shutdown()
-
-
-@in_loop
-async def test_what_was_received_is_answered_before_goodbye() -> None:
-    """Requests in a handler are finished, then the peer is told that the server shuts down."""
-    gate = asyncio.Event()
-    limits = Limits(drain_timeout=PATIENCE)
-    async with serving(slow(gate), limits=limits) as stage, stage.connect() as connection:
-        asked = [asyncio.create_task(connection.request(number)) for number in range(5)]
-        await wait_until(lambda: len(stage.events.messages) == 5, "they are received")
-        stage.server.shutdown()
-        await asyncio.sleep(0.02)
-        assert not any(task.done() for task in asked)
-        gate.set()
-        assert [(await task).content for task in asked] == list(range(5))
-        await stage.server.serve_forever()
-        assert connection.ending is not None
-        assert connection.ending.code == "shutting-down"
-        assert [message async for message in connection] == []
-
-
-@in_loop
-async def test_requests_after_the_goodbye_fail_with_its_code() -> None:
-    """A client that asks while the server shuts down is told why there is no answer."""
-    async with serving() as stage, stage.connect() as connection:
-        await connection.ping()
-        await stage.server.close()
-        with pytest.raises(ConnectionClosedError, match="shutting down") as raised:
-            await connection.request("too late")
-        assert raised.value.code == "shutting-down"
 
 
 @in_loop
@@ -296,40 +187,6 @@ async def test_what_does_not_end_in_time_is_cut_and_counted(
     assert isinstance(error, ConnectionClosedError)
     assert (error.code, error.unanswered) == ("shutting-down", 2)
     assert "0 connections drained, 1 cut off with 2 unanswered requests" in caplog.text
-
-
-@in_loop
-async def test_unsent_output_is_drained() -> None:
-    """A peer that reads late still gets all its answers, and then the goodbye."""
-    app = Application()
-
-    @app.on()
-    def answer(message: Message) -> bytes:
-        return b"x" * 1_000_000
-
-    async with (
-        serving(app, limits=Limits(drain_timeout=PATIENCE)) as stage,
-        stage.plug_in() as plain,
-    ):
-        plain.send(*(Message(b"", kind="request", id=number) for number in range(1, 21)))
-        await wait_until(lambda: stage.events.messages, "they are received")
-        closing = asyncio.create_task(stage.server.close())
-        await asyncio.sleep(0.05)
-        kinds = [message.kind for message in await plain.receive_all()]
-        plain.end()
-        assert kinds == ["reply"] * 20 + ["close"]
-        await closing
-
-
-@in_loop
-async def test_an_idle_peer_does_not_hold_up_the_end() -> None:
-    """Who says nothing after the goodbye is not waited for as long as ``drain_timeout``."""
-    async with serving(limits=Limits(drain_timeout=60)) as stage, stage.plug_in() as plain:
-        plain.send(Message("x", kind="request", id=1))
-        assert (await plain.receive()).kind == "reply"
-        await asyncio.wait_for(stage.server.close(), PATIENCE)
-        [goodbye] = await plain.receive_all()
-        assert (goodbye.kind, goodbye.content["code"]) == ("close", "shutting-down")
 
 
 @in_loop

@@ -9,29 +9,39 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import telex
 import telex.asyncio
 import telex.sync
 import telex.tls
 from telex import Address, Application, TelexError
 from telex.testing.loop_thread import LoopThread
 from telex.testing.serving import FrontEnd
+from tests.answering import Answerer, Take
 from tests.behaviour.stage import (
     PATIENCE,
+    Answering,
     Client,
     Connect,
     DrivenConnection,
+    Pair,
+    Running,
     RunningServer,
     Serve,
+    echoing,
 )
 from tests.certificates import Authority
 
-HANDLER_FAILED = re.compile(r"[^ ]+: handler [^ ]+ failed on |the failure hook [^ ]+ failed")
+HANDLER_FAILED = re.compile(
+    r"[^ ]+: handler [^ ]+ failed on |the (failure|shutdown) hook [^ ]+ failed"
+    r"|[^ ]+: the observer failed"
+)
 """The errors that a server may log on behalf of its user."""
 
 
@@ -59,7 +69,7 @@ def scheme() -> str:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Return who signs the certificates of servers and clients."""
     authority = Authority(tmp_path_factory.mktemp("certificates"))
-    authority.issue("127.0.0.1")
+    authority.issue("127.0.0.1", "localhost")
     authority.issue("pump-7.example", file_name="client")
     return authority
 
@@ -108,6 +118,19 @@ def serve(
 
 
 @pytest.fixture
+def running(serve: Serve) -> Running:
+    """Run servers for the time of a context."""
+
+    @contextlib.contextmanager
+    def run(application: Application | None = None, **options: Any) -> Iterator[RunningServer]:
+        server = serve(application or echoing(), **options)
+        yield server
+        server.stop()
+
+    return run
+
+
+@pytest.fixture
 def connect(client_kind: FrontEnd, authority: Authority) -> Iterator[Connect]:
     """Connect clients; at the end all are closed, and nothing must be left unhandled."""
     connections: list[Client] = []
@@ -135,3 +158,36 @@ def connect(client_kind: FrontEnd, authority: Authority) -> Iterator[Connect]:
     if thread is not None:
         thread.stop()
         assert thread.unhandled == []
+
+
+@pytest.fixture
+def pair(connect: Connect) -> Pair:
+    """Connect clients to plain sockets, which do what the test wants."""
+
+    @contextlib.contextmanager
+    def open_pair(**options: Any) -> Iterator[tuple[Client, socket.socket]]:
+        options.setdefault("limits", telex.Limits(max_content_size=1 << 30))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            connection = connect(f"tcp://127.0.0.1:{listener.getsockname()[1]}", **options)
+            peer, _address = listener.accept()
+        peer.settimeout(PATIENCE)
+        with peer:
+            yield connection, peer
+
+    return open_pair
+
+
+@pytest.fixture
+def answering(pair: Pair) -> Answering:
+    """Connect clients to conversations on plain sockets, which answer as the test wants."""
+
+    @contextlib.contextmanager
+    def answer(take: Take, **options: Any) -> Iterator[tuple[Client, Answerer]]:
+        with pair(**options) as (connection, peer):
+            answerer = Answerer(peer, take)
+            yield connection, answerer
+            with contextlib.suppress(TelexError):
+                connection.close(1.0)
+            answerer.thread.join(PATIENCE)
+
+    return answer

@@ -23,7 +23,7 @@ from telex.server.workers import run_workers
 from telex.tls import client_context
 from tests.certificates import Authority
 from tests.sync.stage import PATIENCE, receive_one, receive_until_goodbye, wait_until
-from tests.sync.talking import Talker
+from tests.talking import Talker
 
 PROGRAM = """
 import asyncio, logging, os, select, signal, sys, time

@@ -6,10 +6,8 @@ Nothing here sleeps for luck: whoever waits, waits for a condition, and fails at
 from __future__ import annotations
 
 import contextlib
-import logging
 import select
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,50 +17,53 @@ from typing import Any
 
 import pytest
 
-from telex import Address, Application, Limits, Message, MessageProcessor, Observer, TelexError
+from telex import Address, Application, Limits, Message, Observer, TelexError
 from telex.application.peer import Peer
 from telex.sync import Connection, Server, client, connect, serve
+from tests.behaviour.stage import (
+    PATIENCE,
+    echoing,
+    name_of,
+    plug_into,
+    receive_all,
+    receive_exactly,
+    receive_one,
+    receive_until_goodbye,
+    reset,
+    sending,
+    wait_until,
+    warnings_about,
+)
+
+__all__ = [
+    "DRAIN_TIMEOUT",
+    "PATIENCE",
+    "ROOMY",
+    "Events",
+    "Running",
+    "echoing",
+    "has_arrived",
+    "has_been_reset",
+    "name_of",
+    "other_end",
+    "pause_until",
+    "receive_all",
+    "receive_exactly",
+    "receive_one",
+    "receive_until_goodbye",
+    "reset",
+    "running",
+    "sending",
+    "wait_until",
+    "warnings_about",
+]
 
 ROOMY = Limits(max_content_size=1 << 30)
 """Limits for messages of any size that a test wants."""
 
-PATIENCE = 30.0
-"""Seconds after which a test gives up waiting; on a sound machine everything takes far less."""
-
 DRAIN_TIMEOUT = 2 * PATIENCE
 """Seconds that a server drains if a test does not say: one that waits for somebody in vain is not
 patient enough for the test."""
-
-
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait until ``condition()`` is true; fail with ``what`` was waited for."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"gave up waiting: {what}")
-        time.sleep(0.001)
-
-
-def echoing() -> Application:
-    """Return an application that sends every message back, but fails on subject ``fail``.
-
-    Messages with subject ``content`` are answered with their content, read by the handler.
-    """
-    app = Application()
-
-    @app.on("fail")
-    def fail(message: Message) -> None:
-        raise RuntimeError(f"asked to fail by {message.content}")
-
-    @app.on("content")
-    def content(message: Message) -> Any:
-        return {"content": message.content}
-
-    @app.on()
-    def echo(message: Message) -> Message:
-        return message
-
-    return app
 
 
 def pause_until(patch: pytest.MonkeyPatch, condition: Callable[[], object]) -> list[float]:
@@ -128,12 +129,7 @@ class Running:
 
     def plug_in(self) -> socket.socket:
         """Connect a plain socket, which speaks whatever the test wants."""
-        if self.address.scheme == "unix":
-            sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(PATIENCE)
-            sock.connect(self.address.path)
-            return sock
-        return socket.create_connection((self.address.host, self.address.port), PATIENCE)
+        return plug_into(self.address)
 
     def ending_of(self, address: str) -> TelexError | None:
         """Wait until the connection of a peer has ended, and return why.
@@ -169,74 +165,6 @@ def running(
         stage.stop()
 
 
-def name_of(sock: socket.socket) -> str:
-    """Return the name by which the server knows a plain socket."""
-    host, port = sock.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def receive_all(sock: socket.socket) -> list[Message]:
-    """Return the messages that a plain socket receives until the end of the stream."""
-    processor = MessageProcessor(ROOMY)
-    messages: list[Message] = []
-    while data := sock.recv(1 << 20):
-        messages += processor.receive_messages(data)
-    processor.receive_eof()
-    return messages
-
-
-def receive_until_goodbye(sock: socket.socket) -> list[Message]:
-    """Return the messages that a plain socket receives until a server that shuts down says so."""
-    *messages, goodbye = receive_all(sock)
-    assert goodbye.kind == "close"
-    assert goodbye.content["code"] == "shutting-down"
-    return messages
-
-
-def receive_exactly(sock: socket.socket, size: int) -> bytes:
-    """Return the next ``size`` bytes that a plain socket receives."""
-    data = bytearray()
-    while len(data) < size:
-        piece = sock.recv(size - len(data))
-        assert piece, f"the stream ended after {len(data)} of {size} bytes"
-        data += piece
-    return bytes(data)
-
-
-@contextlib.contextmanager
-def sending(sock: socket.socket, data: bytes, *, then_end: bool = False) -> Iterator[None]:
-    """Send from another thread for the time of the context, which waits for it at its end."""
-
-    def send() -> None:
-        sock.sendall(data)
-        if then_end:
-            sock.shutdown(socket.SHUT_WR)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    yield
-    thread.join(PATIENCE)
-    assert not thread.is_alive(), "not all was sent"
-
-
-def receive_one(sock: socket.socket) -> Message:
-    """Return the next message on a plain socket, which must be all that comes."""
-    processor = MessageProcessor(ROOMY)
-    while True:
-        data = sock.recv(1 << 20)
-        assert data, "the stream ended before a message was complete"
-        messages = processor.receive_messages(data)
-        if messages:
-            [message] = messages
-            return message
-
-
-def reset(sock: socket.socket) -> None:
-    """Close a plain socket so that its peer sees a reset instead of an end."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
 def other_end(stage: Running, sock: socket.socket) -> socket.socket:
     """Return the server's end of the connection of a plain socket."""
     name = name_of(sock)
@@ -254,12 +182,3 @@ def has_been_reset(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-
-
-def warnings_about(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
-    """Return the lines of warnings and errors in the server's log that name a connection."""
-    return [
-        record.getMessage()
-        for record in caplog.records
-        if record.levelno >= logging.WARNING and record.getMessage().startswith(f"{name}: ")
-    ]

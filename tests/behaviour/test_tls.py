@@ -1,15 +1,14 @@
-"""TLS on the selectors server: handshakes good, bad and slow, and everything else as without it."""
+"""TLS under both servers: handshakes good, bad and slow, and everything else as without it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,25 @@ import pytest
 
 from telex import AddressError, Application, ConnectionClosedError, Limits, Message
 from telex.application.peer import Peer
-from telex.sync import serve, server_connection
 from telex.tls import client_context, server_context
-from tests.certificates import Authority, Pair
-from tests.sync.encrypted import EncryptedSocket
-from tests.sync.stage import (
+from tests.behaviour.stage import (
     PATIENCE,
     Running,
+    RunningServer,
+    Serve,
     name_of,
     receive_all,
     receive_exactly,
     receive_one,
     receive_until_goodbye,
-    running,
     sending,
     wait_until,
+    wait_until_still,
     warnings_about,
 )
-from tests.sync.talking import Talker
+from tests.certificates import Authority, Pair
+from tests.encrypted import EncryptedSocket
+from tests.talking import Talker
 
 SMALL = Message("small").to_bytes()
 
@@ -51,34 +51,35 @@ def client_hello() -> bytes:
 HALF_A_HELLO = client_hello()[:100]
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Return who signs the certificates."""
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def pair(authority: Authority) -> Pair:
+@pytest.fixture
+def pair(certificates: Path) -> Pair:
     """Return the certificate and key of the server."""
-    return authority.issue("localhost", "127.0.0.1")
+    return Pair(certificates / "server-certificate.pem", certificates / "server-key.pem")
 
 
-@contextlib.contextmanager
-def running_tls(pair: Pair, app: Application | None = None, **options: Any) -> Iterator[Running]:
-    """Run a server with TLS; without an application it echoes."""
-    context = options.pop("tls", None) or server_context(pair.certificate, pair.key)
-    with running(app, "tls://127.0.0.1:0", tls=context, **options) as stage:
-        yield stage
+@pytest.fixture
+def running_tls(running: Running, pair: Pair) -> Running:
+    """Run servers with TLS; without an application they echo."""
+
+    def run(
+        application: Application | None = None, **options: Any
+    ) -> AbstractContextManager[RunningServer]:
+        context = options.pop("tls", None) or server_context(pair.certificate, pair.key)
+        return running(application, address="tls://127.0.0.1:0", tls=context, **options)
+
+    return run
 
 
-def encrypted(stage: Running, authority: Authority, **client: Any) -> Any:
+def encrypted(stage: RunningServer, authority: Authority, **client: Any) -> Any:
     """Connect a socket with TLS, which verifies the server."""
     return EncryptedSocket(stage.plug_in(), client_context(authority.file, **client))
 
 
-def test_messages_of_every_size_travel(authority: Authority, pair: Pair) -> None:
+def test_messages_of_every_size_travel(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """From nothing to many times what a TLS record holds: what is echoed is what was sent."""
-    with running_tls(pair) as stage, encrypted(stage, authority) as sock:
+    with running_tls() as stage, encrypted(stage, authority) as sock:
         assert str(stage.address) == f"tls://127.0.0.1:{stage.address.port}"
         for size in (0, 1, 16_383, 16_384, 16_385, 300_000, 10_000_000):
             data = Message(os.urandom(size)).to_bytes()
@@ -89,26 +90,30 @@ def test_messages_of_every_size_travel(authority: Authority, pair: Pair) -> None
         assert stage.ending_of(name_of(sock)) is None
 
 
-def test_many_messages_in_one_go_are_answered_in_one_go(authority: Authority, pair: Pair) -> None:
+def test_many_messages_in_one_go_are_answered_in_one_go(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """Nothing waits inside the layers: the last answer needs no further byte from the peer."""
-    with running_tls(pair) as stage, encrypted(stage, authority) as sock:
+    with running_tls() as stage, encrypted(stage, authority) as sock:
         data = b"".join(Message(str(number)).to_bytes() for number in range(20_000))
         with sending(sock, data):
             assert receive_exactly(sock, len(data)) == data
 
 
-def test_bytes_trickle_in(authority: Authority, pair: Pair) -> None:
+def test_bytes_trickle_in(running_tls: Running, authority: Authority, pair: Pair) -> None:
     """A handshake and a message, both sent byte by byte, arrive all the same."""
-    with running_tls(pair) as stage, stage.plug_in() as bare:
+    with running_tls() as stage, stage.plug_in() as bare:
         bare.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock: Any = EncryptedSocket(bare, client_context(authority.file), piece=1)
         sock.sendall(SMALL)
         assert receive_one(sock).to_bytes() == SMALL
 
 
-def test_half_closed_peer_gets_its_answers(authority: Authority, pair: Pair) -> None:
+def test_half_closed_peer_gets_its_answers(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """A peer that has said it sends no more still receives, and then the server's end as well."""
-    with running_tls(pair) as stage, encrypted(stage, authority) as sock:
+    with running_tls() as stage, encrypted(stage, authority) as sock:
         sock.sendall(SMALL * 1000)
         sock.shutdown(socket.SHUT_WR)
         assert [message.to_bytes() for message in receive_all(sock)] == [SMALL] * 1000
@@ -116,10 +121,10 @@ def test_half_closed_peer_gets_its_answers(authority: Authority, pair: Pair) -> 
 
 
 def test_end_that_is_not_of_tls_is_told(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+    running_tls: Running, authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Anybody on the way can cut a connection: what came is handled, and a line says the rest."""
-    with running_tls(pair) as stage, encrypted(stage, authority) as sock:
+    with running_tls() as stage, encrypted(stage, authority) as sock:
         sock.sendall(SMALL * 1000 + SMALL[:-1])
         sock.bare.shutdown(socket.SHUT_WR)
         ending = stage.ending_of(name_of(sock))
@@ -131,7 +136,9 @@ def test_end_that_is_not_of_tls_is_told(
         assert "it cut the connection without ending TLS, message at byte " in told
 
 
-def test_handlers_finish_what_came_before_a_cut(authority: Authority, pair: Pair) -> None:
+def test_handlers_finish_what_came_before_a_cut(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """Messages that wait while a handler is at work are handled after the end, too."""
     entered, go_on = threading.Event(), threading.Event()
     handled: list[Any] = []
@@ -143,7 +150,7 @@ def test_handlers_finish_what_came_before_a_cut(authority: Authority, pair: Pair
         assert go_on.wait(PATIENCE)
         handled.append(message.content)
 
-    with running_tls(pair, app) as stage, encrypted(stage, authority) as sock:
+    with running_tls(app) as stage, encrypted(stage, authority) as sock:
         sock.sendall(SMALL * 3)
         sock.bare.shutdown(socket.SHUT_WR)
         assert entered.wait(PATIENCE)
@@ -154,55 +161,57 @@ def test_handlers_finish_what_came_before_a_cut(authority: Authority, pair: Pair
 
 @pytest.mark.parametrize("ends", ["with a close", "after the server"])
 def test_cut_is_of_no_matter_when_nothing_can_follow(
-    authority: Authority, pair: Pair, ends: str
+    running_tls: Running, authority: Authority, pair: Pair, ends: str
 ) -> None:
     """Not after a close, which only the peer can say, nor when the server listens no more."""
     farewell = Message({"code": "closed", "detail": "done"}, kind="close")
-    with running_tls(pair) as stage, encrypted(stage, authority) as sock:
+    with running_tls() as stage, encrypted(stage, authority) as sock:
         sock.sendall(SMALL)
         assert receive_exactly(sock, len(SMALL)) == SMALL
         if ends == "with a close":
             sock.sendall(farewell.to_bytes())
         else:
-            stage.server.shutdown()
+            stage.shutdown()
             assert receive_until_goodbye(sock) == []
         sock.bare.shutdown(socket.SHUT_WR)
         assert stage.ending_of(name_of(sock)) is None
 
 
-def test_peer_that_never_reads_is_not_read_from(authority: Authority, pair: Pair) -> None:
+def test_peer_that_never_reads_is_not_read_from(running_tls: Running, authority: Authority) -> None:
     """Backpressure is the same with TLS: what waits is bounded, and nothing is lost."""
     app = Application()
-    app.on()(lambda message: bytes(100_000))
+    handled = 0
+
+    @app.on()
+    def enlarge(message: Message) -> bytes:
+        nonlocal handled
+        handled += 1
+        return bytes(200_000)
+
     limits = Limits(high_water=1_000_000)
+    requests = b"".join(
+        Message(bytes(1000), kind="request", id=number + 1).to_bytes() for number in range(100)
+    )
     with (
-        running_tls(pair, app, limits=limits) as stage,
+        running_tls(app, limits=limits) as stage,
         encrypted(stage, authority) as sock,
         encrypted(stage, authority) as other,
     ):
-        requests = b"".join(
-            Message(bytes(1000), kind="request", id=number + 1).to_bytes()
-            for number in range(1_000)
-        )
-        sock.settimeout(PATIENCE)
-        sock.sendall(requests[: 100 * 1100])
-        before = -1
-        while sum(stage.events.sizes) > before:
-            before = sum(stage.events.sizes)
-            time.sleep(0.2)
-        held = max(connection.bytes_held for connection in stage.server._loop.connections)
-        assert held < 3_000_000
+        sock.sendall(requests)
+        wait_until_still(lambda: handled)
+        assert handled * 200_000 < 12_000_000
         other.sendall(SMALL)
-        assert len(receive_one(other).body) == 100_000
-        size = len(Message(bytes(100_000), kind="reply", re=1).to_bytes())
-        assert receive_exactly(sock, size)
+        assert len(receive_one(other).body) == 200_000
+        stage.shutdown()
+        answers = receive_until_goodbye(sock)
+    assert [answer.re for answer in answers] == list(range(1, 101))
 
 
 def test_plain_client_on_a_port_with_tls(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+    running_tls: Running, authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is told, in a message that it can read, and the log has one line that says what to do."""
-    with running_tls(pair) as stage, stage.plug_in() as sock:
+    with running_tls() as stage, stage.plug_in() as sock:
         sock.sendall(SMALL)
         [told] = receive_all(sock)
         assert told.kind == "error"
@@ -216,7 +225,7 @@ def test_plain_client_on_a_port_with_tls(
 
 
 def test_tls_client_on_a_port_without(
-    authority: Authority, caplog: pytest.LogCaptureFixture
+    running: Running, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log has one line that says what came; the client sees that it got no TLS."""
     with running() as stage:
@@ -231,11 +240,15 @@ def test_tls_client_on_a_port_without(
 
 
 def test_client_that_does_not_trust_the_server(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    running_tls: Running,
+    authority: Authority,
+    pair: Pair,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     """Its alert is what the log says, in one line; the server goes on."""
     stranger = Authority(tmp_path, "stranger")
-    with running_tls(pair) as stage:
+    with running_tls() as stage:
         sock = stage.plug_in()
         name = name_of(sock)
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -250,11 +263,11 @@ def test_client_that_does_not_trust_the_server(
 
 
 def test_client_without_a_certificate_where_one_is_demanded(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+    running_tls: Running, authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Mutual TLS: it gets an alert, the log one line, and no handler a message."""
     context = server_context(pair.certificate, pair.key, authority.file)
-    with running_tls(pair, tls=context) as stage:
+    with running_tls(tls=context) as stage:
         with encrypted(stage, authority) as sock:
             name = name_of(sock)
             sock.sendall(SMALL)
@@ -266,21 +279,25 @@ def test_client_without_a_certificate_where_one_is_demanded(
     assert stage.events.messages == []
 
 
-def test_certificate_of_the_client_is_its_identity(authority: Authority, pair: Pair) -> None:
+def test_certificate_of_the_client_is_its_identity(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """Mutual TLS: the name in its certificate is who the peer is, for every handler."""
     app = Application()
     app.on()(lambda message, peer: peer.identity)
     context = server_context(pair.certificate, pair.key, authority.file)
     own = authority.issue("pump-7.example.com", file_name="pump-7")
     with (
-        running_tls(pair, app, tls=context) as stage,
+        running_tls(app, tls=context) as stage,
         encrypted(stage, authority, certificate=own.certificate, key=own.key) as sock,
     ):
         sock.sendall(SMALL)
         assert receive_one(sock).content == "pump-7.example.com"
 
 
-def test_identity_without_a_certificate(authority: Authority, pair: Pair) -> None:
+def test_identity_without_a_certificate(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """Who shows no certificate is nobody."""
     app = Application()
 
@@ -288,18 +305,18 @@ def test_identity_without_a_certificate(authority: Authority, pair: Pair) -> Non
     def who(message: Message, peer: Peer) -> str:
         return repr(peer.identity)
 
-    with running_tls(pair, app) as stage, encrypted(stage, authority) as sock:
+    with running_tls(app) as stage, encrypted(stage, authority) as sock:
         sock.sendall(SMALL)
         assert receive_one(sock).content == "None"
 
 
 @pytest.mark.parametrize("beginning", [b"", HALF_A_HELLO[:1], HALF_A_HELLO], ids=len)
 def test_handshake_that_takes_too_long(
-    pair: Pair, caplog: pytest.LogCaptureFixture, beginning: bytes
+    running_tls: Running, pair: Pair, caplog: pytest.LogCaptureFixture, beginning: bytes
 ) -> None:
     """handshake_timeout: whoever does not come to an end is closed, and one line says so."""
     begun = time.monotonic()
-    with running_tls(pair, limits=Limits(handshake_timeout=0.3)) as stage, stage.plug_in() as sock:
+    with running_tls(limits=Limits(handshake_timeout=0.3)) as stage, stage.plug_in() as sock:
         name = name_of(sock)
         sock.sendall(beginning)
         assert sock.recv(1) == b""
@@ -309,9 +326,11 @@ def test_handshake_that_takes_too_long(
         assert "0.3 s waiting for the TLS handshake" in line
 
 
-def test_slow_handshake_holds_up_nobody(authority: Authority, pair: Pair) -> None:
+def test_slow_handshake_holds_up_nobody(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """While one peer is in the middle of its handshake, others are served."""
-    with running_tls(pair) as stage, stage.plug_in() as slow:
+    with running_tls() as stage, stage.plug_in() as slow:
         slow.sendall(HALF_A_HELLO)
         with encrypted(stage, authority) as sock:
             sock.sendall(SMALL)
@@ -319,10 +338,10 @@ def test_slow_handshake_holds_up_nobody(authority: Authority, pair: Pair) -> Non
 
 
 def test_broken_record_is_one_line(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+    running_tls: Running, authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What came before it is answered; the rest is an alert, and a line in the log."""
-    with running_tls(pair) as stage:
+    with running_tls() as stage:
         with encrypted(stage, authority) as sock:
             name = name_of(sock)
             sock.sendall(SMALL)
@@ -336,11 +355,11 @@ def test_broken_record_is_one_line(
 
 
 def test_too_many_connections_with_tls(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+    running_tls: Running, authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who is one too many gets its handshake, so that it can be told."""
     with (
-        running_tls(pair, limits=Limits(max_connections=1)) as stage,
+        running_tls(limits=Limits(max_connections=1)) as stage,
         encrypted(stage, authority) as first,
     ):
         first.sendall(SMALL)
@@ -351,17 +370,19 @@ def test_too_many_connections_with_tls(
 
 
 def test_refused_peer_is_told_through_tls(
-    authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
+    running_tls: Running, authority: Authority, pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error reaches a peer that goes on sending, as it does without TLS."""
-    with running_tls(pair) as stage, encrypted(stage, authority) as sock:
+    with running_tls() as stage, encrypted(stage, authority) as sock:
         sock.sendall(SMALL + b"\0\0" + bytes(5_000_000))
         echo, told = receive_all(sock)
     assert echo.to_bytes() == SMALL
     assert told.content["code"] == "bad-message"
 
 
-def test_shutdown_says_goodbye_through_tls(authority: Authority, pair: Pair) -> None:
+def test_shutdown_says_goodbye_through_tls(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """What was received is answered, then comes the close; half a handshake is just ended."""
     entered, go_on = threading.Event(), threading.Event()
     app = Application()
@@ -372,36 +393,37 @@ def test_shutdown_says_goodbye_through_tls(authority: Authority, pair: Pair) -> 
         assert go_on.wait(PATIENCE)
         return "answer"
 
-    with running_tls(pair, app) as stage, stage.plug_in() as half_way:
+    with running_tls(app) as stage, stage.plug_in() as half_way:
         half_way.sendall(HALF_A_HELLO)
         with encrypted(stage, authority) as sock:
             sock.sendall(SMALL * 2)
             assert entered.wait(PATIENCE)
-            stage.server.shutdown()
+            stage.shutdown()
             go_on.set()
             assert [message.content for message in receive_until_goodbye(sock)] == ["answer"] * 2
         assert half_way.recv(1) == b""
 
 
 def test_peer_that_stays_after_the_goodbye_is_not_waited_for(
-    authority: Authority, pair: Pair, monkeypatch: pytest.MonkeyPatch
+    running_tls: Running, authority: Authority, pair: Pair
 ) -> None:
     """A client that does not look at its connection does not keep the server from ending."""
-    monkeypatch.setattr(server_connection, "SILENT_SECONDS", 0.1)
     limits = Limits(drain_timeout=60)
-    with running_tls(pair, limits=limits) as stage, encrypted(stage, authority) as sock:
+    with running_tls(limits=limits) as stage, encrypted(stage, authority) as sock:
         sock.sendall(SMALL)
         wait_until(lambda: stage.events.messages, "it is there")
         stage.stop()
         assert [message.to_bytes() for message in receive_until_goodbye(sock)] == [SMALL]
 
 
-def test_conversations_with_tokens_and_keepalive(authority: Authority, pair: Pair) -> None:
+def test_conversations_with_tokens_and_keepalive(
+    running_tls: Running, authority: Authority, pair: Pair
+) -> None:
     """Requests, hello and welcome, and the close travel as without TLS."""
     app = Application()
     app.on()(lambda message, peer: f"{message.content} {peer.identity}")
     with (
-        running_tls(pair, app, tokens={"pump-7": "secret"}) as stage,
+        running_tls(app, tokens={"pump-7": "secret"}) as stage,
         Talker(encrypted(stage, authority), token="secret", keepalive=True) as talker,
     ):
         assert talker.answer_to(talker.ask("hello")).content == "hello pump-7"
@@ -411,65 +433,15 @@ def test_conversations_with_tokens_and_keepalive(authority: Authority, pair: Pai
         assert talker.conversation.farewell is not None
 
 
-def test_certificates_are_loaded_again_at_a_hangup(authority: Authority) -> None:
-    """SIGHUP: those who connect from then on see the new certificate; those there stay."""
-    pair = authority.issue("localhost", common_name="first")
-    context = server_context(pair.certificate, pair.key)
-    seen: list[Any] = []
-
-    def serial(sock: EncryptedSocket) -> object:
-        sock.sendall(SMALL)
-        assert sock.recv(len(SMALL)) == SMALL
-        return sock.getpeercert()["serialNumber"]
-
-    with serve(echoing(), "tls://127.0.0.1:0", tls=context) as server:
-
-        def act() -> None:
-            try:
-                connected = Running.__new__(Running)
-                connected.server = server
-                with encrypted(connected, authority) as before:
-                    seen.append(serial(before))
-                    authority.issue("localhost", common_name="second")
-                    main = threading.main_thread().ident
-                    assert main is not None
-                    signal.pthread_kill(main, signal.SIGHUP)
-                    deadline = time.monotonic() + PATIENCE
-                    while time.monotonic() < deadline:
-                        with encrypted(connected, authority) as after:
-                            seen.append(serial(after))
-                        if seen[-1] != seen[0]:
-                            break
-                    seen.append(serial(before))
-            finally:
-                server.shutdown()
-
-        thread = threading.Thread(target=act)
-        thread.start()
-        server.serve_forever()
-        thread.join(PATIENCE)
-    assert seen[0] == seen[-1]
-    assert seen[-2] != seen[0]
-
-
-def test_terms_are_checked_before_anything_is_opened(pair: Pair) -> None:
+def test_terms_are_checked_before_anything_is_opened(serve: Serve, pair: Pair) -> None:
     """TLS without a certificate, a certificate without TLS, and the clear to a network: errors."""
     app = Application()
     with pytest.raises(AddressError, match="without a certificate"):
-        serve(app, "tls://127.0.0.1:0")
+        serve(app, address="tls://127.0.0.1:0", tls=None)
     context = server_context(pair.certificate, pair.key)
     with pytest.raises(AddressError, match="right would be tls://"):
-        serve(app, "tcp://127.0.0.1:0", tls=context)
+        serve(app, address="tcp://127.0.0.1:0", tls=context)
     with pytest.raises(AddressError, match="insecure=True"):
-        serve(app, "tcp://0.0.0.0:0")
-    with serve(app, "tcp://0.0.0.0:0", insecure=True) as server:
-        assert server.address.port > 0
-    with serve(app, "tls://0.0.0.0:0", tls=context) as server:
-        assert server.address.scheme == "tls"
-
-
-def echoing() -> Application:
-    """Return an application that sends every message back."""
-    app = Application()
-    app.on()(lambda message: message)
-    return app
+        serve(app, address="tcp://0.0.0.0:0")
+    assert serve(app, address="tcp://0.0.0.0:0", insecure=True).address.port > 0
+    assert serve(app, address="tls://0.0.0.0:0", tls=context).address.scheme == "tls"

@@ -10,16 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import pytest
 
 from telex import Address, Message
-from tests.sync.load import Load
-from tests.sync.stage import PATIENCE, receive_until_goodbye, wait_until
+from telex.testing.serving import FrontEnd
+from tests.behaviour.stage import PATIENCE, receive_until_goodbye, wait_until
+from tests.load import Load
 
 PROGRAM = """
-import logging, sys, threading, time
-import telex
+import asyncio, logging, sys, threading, time
+import telex, telex.asyncio, telex.sync
 
 app = telex.Application()
 handled = 0
@@ -49,9 +52,6 @@ def parts(message):
 @app.on("stuck")
 def stuck(message):
     print("stuck", flush=True)
-    while not server._is_ending:
-        time.sleep(0.01)
-    print("told to end", flush=True)
     time.sleep(60)
 
 @app.on("stuck.thread", blocking=True)
@@ -64,9 +64,18 @@ def say():
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 limits = telex.Limits(drain_timeout=float(sys.argv[1]))
-with telex.sync.serve(app, "tcp://127.0.0.1:0", limits=limits) as server:
-    print(server.address, flush=True)
-    server.serve_forever()
+
+async def serve():
+    async with telex.asyncio.serve(app, "tcp://127.0.0.1:0", limits=limits) as server:
+        print(server.address, flush=True)
+        await server.serve_forever()
+
+if sys.argv[2] == "asyncio":
+    asyncio.run(serve())
+else:
+    with telex.sync.serve(app, "tcp://127.0.0.1:0", limits=limits) as server:
+        print(server.address, flush=True)
+        server.serve_forever()
 print("ended", flush=True)
 """
 
@@ -94,19 +103,31 @@ class Program:
         return log
 
 
-@contextlib.contextmanager
-def program(drain_timeout: float = 60.0) -> Iterator[Program]:
-    """Run the program for the time of the context."""
-    command = [sys.executable, "-c", PROGRAM, str(drain_timeout)]
-    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
-        try:
-            yield Program(process)
-        finally:
-            process.kill()
+class Run(Protocol):
+    """Runs the program for the time of a context."""
+
+    def __call__(self, drain_timeout: float = 60.0) -> AbstractContextManager[Program]:
+        """Run it with this limit."""
+
+
+@pytest.fixture
+def program(server_kind: FrontEnd) -> Run:
+    """Run the program with the server under test."""
+
+    @contextlib.contextmanager
+    def run(drain_timeout: float = 60.0) -> Iterator[Program]:
+        command = [sys.executable, "-c", PROGRAM, str(drain_timeout), server_kind]
+        with subprocess.Popen(command, stdout=-1, stderr=-1, text=True) as process:
+            try:
+                yield Program(process)
+            finally:
+                process.kill()
+
+    return run
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_under_load_loses_nothing(number: signal.Signals) -> None:
+def test_signal_under_load_loses_nothing(program: Run, number: signal.Signals) -> None:
     """Every request that was handled is answered; every client sees a close, and nothing else."""
     subjects = ("direct", "blocking", "parts")
     with program() as running, Load(running.address, 50, lambda n: subjects[n % 3]) as load:
@@ -125,7 +146,7 @@ def test_signal_under_load_loses_nothing(number: signal.Signals) -> None:
     )
 
 
-def test_what_is_cut_off_is_counted() -> None:
+def test_what_is_cut_off_is_counted(program: Run) -> None:
     """After drain_timeout, a handler that is not done and a peer that does not read are left."""
     large = Message("x" * 15_000_000, kind="request", id=1, subject="direct").to_bytes()
     with (
@@ -155,23 +176,30 @@ def test_what_is_cut_off_is_counted() -> None:
     assert int(found[1]) > 5_000_000
 
 
-@pytest.mark.parametrize("subject", ["stuck", "stuck.thread"])
-def test_second_signal_ends_at_once(subject: str) -> None:
+# A handler that holds an event loop holds its signals as well: that is asyncio's to decide.
+@pytest.mark.parametrize(
+    ("server_kind", "subject"),
+    [("sync", "stuck"), ("sync", "stuck.thread"), ("asyncio", "stuck.thread")],
+)
+def test_second_signal_ends_at_once(program: Run, subject: str) -> None:
     """Whatever a handler does, in the server's thread or in another, nobody has to wait for it."""
     with program() as running, running.plug_in() as sock:
         sock.sendall(Message("", subject=subject, kind="request", id=1).to_bytes())
         assert running.line() == "stuck"
         begun = time.monotonic()
         running.process.send_signal(signal.SIGTERM)
-        assert running.line() == "told to end"  # signals that meet on their way are one
+        time.sleep(0.3)
         assert running.process.poll() is None
-        running.process.send_signal(signal.SIGTERM)
+        while running.process.poll() is None:  # signals that meet on their way are one
+            running.process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+            assert time.monotonic() - begun < PATIENCE
         log = running.ends()
         assert time.monotonic() - begun < PATIENCE
     assert "1 cut off with 1 unanswered requests" in log
 
 
-def test_peer_that_does_nothing_holds_up_nobody() -> None:
+def test_peer_that_does_nothing_holds_up_nobody(program: Run) -> None:
     """A client that is connected and looks at nothing is told, and not waited for."""
     with program() as running, running.plug_in() as idle:
         idle.sendall(Message(1, subject="direct").to_bytes())

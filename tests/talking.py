@@ -15,9 +15,9 @@ from typing import Any, Self
 
 import pytest
 
-from telex import Message
+from telex import Limits, Message
 from telex.conversation.conversation import Call, Conversation, Greeting
-from tests.sync.stage import PATIENCE, ROOMY
+from tests.behaviour.stage import PATIENCE
 
 
 class Talker:
@@ -26,7 +26,10 @@ class Talker:
     def __init__(self, sock: socket.socket, **greeting: Any) -> None:
         self.socket = sock
         self.conversation = Conversation(
-            ROOMY, Greeting("talker", **greeting), serves=False, now=time.monotonic()
+            Limits(max_content_size=1 << 30),
+            Greeting("talker", **greeting),
+            serves=False,
+            now=time.monotonic(),
         )
         self.messages: list[Message] = []
         self.flush()

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from telex import Address, Message, TelexError
 from telex.conversation.conversation import Call
-from tests.sync.stage import PATIENCE
-from tests.sync.talking import Talker
+from tests.behaviour.stage import PATIENCE
+from tests.talking import Talker
 
 _IN_FLIGHT = 16
 

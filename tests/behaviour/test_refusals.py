@@ -14,17 +14,17 @@ from typing import NamedTuple
 import pytest
 
 from telex import IncompleteMessageError, Limits, Message, ProtocolError
-from tests.framing import frame
-from tests.sync.stage import (
+from tests.behaviour.stage import (
     Running,
+    RunningServer,
     name_of,
     receive_all,
     receive_exactly,
     receive_one,
     reset,
-    running,
     warnings_about,
 )
+from tests.framing import frame
 
 MESSAGE = Message("a message that is cut", subject="any").to_bytes()
 HEADER_SIZE = 2 + int.from_bytes(MESSAGE[:2])
@@ -93,15 +93,15 @@ OFFENCES = {
 }
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Running]:
-    """Run one server for all offences: it must get over each of them."""
+@pytest.fixture
+def stage(running: Running) -> Iterator[RunningServer]:
+    """Run a server that must get over each offence."""
     with running(limits=Limits(max_header_size=65_535)) as stage:
         yield stage
 
 
 @pytest.fixture
-def bystander(stage: Running) -> Iterator[socket.socket]:
+def bystander(stage: RunningServer) -> Iterator[socket.socket]:
     """Connect a good client that is there before, meanwhile and afterwards."""
     with stage.plug_in() as sock:
         assert_served(sock)
@@ -126,7 +126,7 @@ def assert_refusal(message: Message, code: str, words: str) -> None:
 
 @pytest.mark.parametrize("offence", OFFENCES.values(), ids=OFFENCES.keys())
 def test_offence_is_answered_logged_and_harmless(
-    stage: Running,
+    stage: RunningServer,
     bystander: socket.socket,
     caplog: pytest.LogCaptureFixture,
     offence: Offence,
@@ -146,7 +146,7 @@ def test_offence_is_answered_logged_and_harmless(
 
 
 def test_http_request_is_recognised_where_limits_are_as_they_come(
-    caplog: pytest.LogCaptureFixture,
+    running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who types the address into a browser is told that it looks like HTTP."""
     with running() as stage, stage.plug_in() as sock:
@@ -157,7 +157,7 @@ def test_http_request_is_recognised_where_limits_are_as_they_come(
 
 
 def test_good_messages_before_a_bad_one_are_handled(
-    stage: Running, bystander: socket.socket, caplog: pytest.LogCaptureFixture
+    stage: RunningServer, bystander: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What was complete before the bad bytes is answered first, and the error says where it is."""
     with stage.plug_in() as sock:
@@ -217,7 +217,7 @@ CONTENT_OFFENCES = {
 
 @pytest.mark.parametrize("offence", CONTENT_OFFENCES.values(), ids=CONTENT_OFFENCES.keys())
 def test_bad_content_is_answered_and_the_connection_lives(
-    stage: Running,
+    stage: RunningServer,
     bystander: socket.socket,
     caplog: pytest.LogCaptureFixture,
     offence: Offence,
@@ -234,7 +234,7 @@ def test_bad_content_is_answered_and_the_connection_lives(
 
 
 def test_error_is_never_answered_with_an_error(
-    stage: Running, bystander: socket.socket, caplog: pytest.LogCaptureFixture
+    stage: RunningServer, bystander: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Bad content in an error is logged only: two servers cannot throw errors at each other."""
     bad = frame(
@@ -263,7 +263,7 @@ STATES = {
 
 @pytest.mark.parametrize("size", STATES.values(), ids=STATES.keys())
 def test_end_in_the_middle_of_a_message_is_answered(
-    stage: Running, bystander: socket.socket, caplog: pytest.LogCaptureFixture, size: int
+    stage: RunningServer, bystander: socket.socket, caplog: pytest.LogCaptureFixture, size: int
 ) -> None:
     """A peer that stops sending in the middle of a message is told, if it still listens."""
     with stage.plug_in() as sock:
@@ -279,7 +279,7 @@ def test_end_in_the_middle_of_a_message_is_answered(
 
 
 def test_reset_at_every_point_of_a_message_is_logged_once(
-    stage: Running, bystander: socket.socket, caplog: pytest.LogCaptureFixture
+    stage: RunningServer, bystander: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Wherever in a message a peer vanishes: one line, which says what was cut."""
     for size in range(len(MESSAGE) + 1):
@@ -297,7 +297,7 @@ def test_reset_at_every_point_of_a_message_is_logged_once(
 
 
 def test_close_at_every_point_of_a_message_is_logged_once(
-    stage: Running, bystander: socket.socket, caplog: pytest.LogCaptureFixture
+    stage: RunningServer, bystander: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A peer that goes in the middle of a message costs one line, and after a whole one none."""
     for size in range(len(MESSAGE)):
@@ -311,7 +311,7 @@ def test_close_at_every_point_of_a_message_is_logged_once(
 
 
 def test_reset_by_a_refused_peer_is_not_its_reason(
-    stage: Running, bystander: socket.socket, caplog: pytest.LogCaptureFixture
+    stage: RunningServer, bystander: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A peer that vanishes when it is told what it did wrong has still ended because of that."""
     sock = stage.plug_in()

@@ -18,16 +18,26 @@ _AT_ONCE = 50_000
 class EncryptedSocket:
     """As much of a socket as tests need; made when the handshake is done."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, piece: int = 100_000) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        piece: int = 100_000,
+        name: str = "localhost",
+    ) -> None:
         self.bare = sock
         self._piece = piece
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._lock = threading.Lock()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
-        while not self._is_established():
-            self._incoming.write(self._receive())
-        self._flush()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
+        try:
+            while not self._is_established():
+                self._incoming.write(self._receive())
+            self._flush()
+        except BaseException:
+            sock.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
