@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from telex.limits import MAX_HEADER_BLOCK
-from tests.wire.test_conformance import CASES, bytes_of
 from tests.reference import parse
+from tests.wire.test_conformance import CASES, bytes_of
 from tests.wireshark.capture import cut, from_client, write_capture
 from tests.wireshark.tshark import NEEDS_TSHARK, Shown, messages_in
 
