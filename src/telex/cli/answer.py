@@ -1,8 +1,8 @@
-"""Answers on standard output: as they are for programs, and safe where a person looks on.
+"""Prints answers on standard output: unchanged for programs, and safe on a terminal.
 
-Into a file or a pipe goes the content, byte for byte, whatever it is; behind JSON a line ends, so
-that parts can be told apart. On a terminal text keeps its lines, whatever could drive the terminal
-becomes an escape, and what is no text is described.
+A file or a pipe gets the content, byte for byte. JSON gets a newline at the end, to separate the
+parts. On a terminal, text keeps its lines, control characters become escapes, and content that is
+not text is described.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WIDTH_OF_TAB: Final = 8
 
 
 class Answer:
-    """Prints the parts of an answer, each as soon as it has come."""
+    """Prints the parts of an answer, each as soon as it arrives."""
 
     def __init__(self, stream: TextIO, *, as_json: bool) -> None:
         self._stream: Final = stream
@@ -45,7 +45,7 @@ class Answer:
 
 
 def _end_of_line(part: Message) -> bytes:
-    """Return what ends a line of JSON that has no end yet, and is in UTF-8."""
+    """Return a newline for JSON in UTF-8 that does not end with one."""
     is_json = form_of(part.content_type) == JSON and part.encoding in ("utf-8", BINARY)
     return b"\n" if is_json and part.body and not part.body.endswith(b"\n") else b""
 

@@ -59,7 +59,7 @@ def connect(
     """
     refuse_if(not timeout > 0, "--timeout: it must be more than 0")
     destination = read_destination(address, token_file, ca, cert, key, insecure, option="ADDRESS")
-    standard_input()  # raises what is wrong with it before anybody is connected to
+    standard_input()  # raises before a connection is made
     with errors_only():
         if sys.stdin.isatty() and sys.stdout.isatty():
             asyncio.run(_converse(destination, timeout))

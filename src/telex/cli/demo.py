@@ -1,4 +1,4 @@
-"""``telex demo``: two messages cross a real connection in small pieces, seen from both ends."""
+"""``telex demo``: sends two messages in small pieces, and shows both ends."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _messages() -> Iterator[tuple[str, Message]]:
 
 
 class _Side:
-    """One of the two ends: its lines begin with its name, in its colour."""
+    """One of the two ends; its lines begin with its name, in its colour."""
 
     def __init__(self, lines: Lines, name: str, style: str) -> None:
         self._lines: Final = lines
@@ -101,32 +101,32 @@ class _Side:
 
 
 class Arrivals(Observer):
-    """Shows what the server receives, and hands each message over for comparison."""
+    """Shows what the server receives, and keeps each message for the comparison."""
 
     def __init__(self, side: _Side) -> None:
         self._side: Final = side
         self._messages: Final[queue.Queue[Message]] = queue.Queue()
 
     def connected(self, peer: Peer) -> None:
-        """Show who came."""
+        """Show the new connection."""
         self._side.say(f"{peer.address} connected")
 
     def data_received(self, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
-        """Show what came, and what is missing."""
+        """Show how many bytes arrived, and how many are missing."""
         self._side.say((f"received {describe_arrival(size, state, bytes_needed)}", "dim"))
 
     def message_received(self, peer: Peer, message: Message) -> None:
-        """Show the message, and hand it over."""
+        """Show the message, and keep it for ``expect``."""
         self._side.say((str(message), "bold"))
         self._messages.put(message)
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
-        """Show who left, and why if that is not as it should be."""
+        """Show the end of the connection, with the reason if it was an error."""
         reason = "" if error is None else f": {printable(str(error))}"
         self._side.say(f"{peer.address} disconnected{reason}")
 
     def expect(self, sent: Message) -> None:
-        """Wait for the next message; raises CommandError when it is not equal to what was sent."""
+        """Wait for the next message; raises CommandError unless it equals ``sent``."""
         try:
             received = self._messages.get(timeout=_LONGEST_WAIT)
         except queue.Empty:
@@ -136,7 +136,7 @@ class Arrivals(Observer):
 
 
 def _show_on_its_way(side: _Side, what: str, message: Message) -> None:
-    """Show the three parts of a message as they travel."""
+    """Show the three parts of a message as they are sent."""
     header, content = message.to_buffers()
     header_block = header[_PROTO_HEADER_SIZE:]
     side.say(f"sends {what}, {counted(len(header) + len(content), 'byte')} in pieces of {_PIECE}:")
@@ -159,7 +159,7 @@ def _rows(sequence: Sliceable, length: int) -> list[Sliceable]:
 
 
 def _command() -> str:
-    """Say how the reader can call this program: by its name, or by where it is."""
+    """Return how the reader can call this program: by its name, or by its path."""
     if shutil.which("telex"):
         return "telex"
     program = Path(sys.argv[0])

@@ -20,7 +20,7 @@ from telex.cli.destination import (
 )
 from telex.cli.log import errors_only
 from telex.cli.message_options import ContentType, Encoding, Headers, Subject, message_maker
-from telex.cli.options import DEFAULT_ADDRESS, refuse_if, understood
+from telex.cli.options import DEFAULT_ADDRESS, parse_option, refuse_if
 from telex.cli.sources import INPUT
 from telex.cli.terminal import standard_input
 
@@ -96,5 +96,5 @@ def _make(
     if text is not None:
         return maker.from_text(text)
     if json_text is not None:
-        return understood("--json", maker.from_json, json_text)
+        return parse_option("--json", maker.from_json, json_text)
     return maker.from_nothing() if file is None else maker.from_file(file)

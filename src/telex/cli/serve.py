@@ -1,4 +1,4 @@
-"""``telex serve``: a server that shows what arrives, with or without an application behind it."""
+"""``telex serve``: a server that shows what arrives, with or without an application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from telex import Address
 from telex.cli.json_lines import JsonLines
 from telex.cli.loading import load_application
 from telex.cli.log import shown_log
-from telex.cli.options import DEFAULT_ADDRESS, refuse_if, understood
+from telex.cli.monitoring import Admins, MetricsAddress, MetricsServer, NoAdmins, admins_at
+from telex.cli.options import DEFAULT_ADDRESS, parse_option, refuse_if
 from telex.cli.serve_options import (
     Certificate,
     ClientAuthority,
@@ -30,7 +31,6 @@ from telex.cli.server_output import ServerOutput
 from telex.cli.serving import serve_by_workers, serve_here
 from telex.cli.terminal import standard_error
 from telex.cli.transcript import MessagesOnly, Transcript, answers_nothing
-from telex.cli.watching import Admins, MetricsAddress, MetricsServer, NoAdmins, admins_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def serve(
     Ctrl-C and SIGTERM end it, with exit code 0: what was received is answered,
     and every peer is told. A second signal ends it at once.
     """
-    address = understood("--listen", Address.parse, listen)
+    address = parse_option("--listen", Address.parse, listen)
     limits = read_limits(
         max_content_size, max_buffered, max_connections, idle_timeout, drain_timeout
     )
@@ -124,14 +124,14 @@ def serve(
         output.end_with(end)
 
     with shown_log(with_endings=quiet or as_json):
-        terms = {"limits": limits, "observer": observers, **safety.read()}
-        terms["admins"] = admins_at(address, admin or [], safety, nobody=no_admin)
-        terms["with_asyncio"] = with_asyncio or bool(handlers.async_names)
+        options = {"limits": limits, "observer": observers, **safety.read()}
+        options["admins"] = admins_at(address, admin or [], safety, nobody=no_admin)
+        options["with_asyncio"] = with_asyncio or bool(handlers.async_names)
         code = 0
         if workers == 1:
-            serve_here(handlers, address, announce, begin, **terms)
+            serve_here(handlers, address, announce, begin, **options)
         else:
-            code = serve_by_workers(workers, handlers, address, announce, begin, **terms)
+            code = serve_by_workers(workers, handlers, address, announce, begin, **options)
             output.look()
     output.check()
     return code

@@ -1,7 +1,4 @@
-"""The terms on which ``telex serve`` serves: the options for TLS, tokens and limits.
-
-What they mean is read and checked here; who serves on these terms is not known.
-"""
+"""The options of ``telex serve`` for TLS, tokens and limits: defined, read and checked here."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import typer
 
 from telex import Address, Limits
 from telex.cli.failure import UsageError
-from telex.cli.options import naming_options, refuse_if, understood
+from telex.cli.options import naming_options, parse_option, refuse_if
 from telex.cli.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -117,7 +114,7 @@ DrainTimeout = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """Who is let in, and whether others can read along; see ``read``."""
+    """The options for TLS and tokens; see ``read``."""
 
     certificate: str | None
     key: str | None
@@ -126,7 +123,7 @@ class Safety:
     insecure: bool
 
     def check(self, address: Address) -> None:
-        """Raise UsageError for options that do not go together."""
+        """Raise UsageError for options that do not fit together."""
         is_tls = address.scheme == "tls"
         refuse_if(is_tls and self.certificate is None, f"--listen: {address} needs --cert")
         refuse_if(
@@ -170,9 +167,9 @@ def read_limits(
     idle_timeout: float | None,
     drain_timeout: float,
 ) -> Limits:
-    """Return the limits that were asked for; raises UsageError."""
-    content = understood("--max-content-size", parse_size, max_content_size)
-    buffered = understood("--max-buffered", parse_size, max_buffered)
+    """Return the limits of these options; raises UsageError."""
+    content = parse_option("--max-content-size", parse_size, max_content_size)
+    buffered = parse_option("--max-buffered", parse_size, max_buffered)
     refuse_if(buffered < 1, "--max-buffered: it must be at least 1 byte")
     refuse_if(max_connections < 1, "--max-connections: it must be at least 1")
     for option, seconds in (("--idle-timeout", idle_timeout), ("--drain-timeout", drain_timeout)):

@@ -1,6 +1,6 @@
-"""``telex wireshark``: where the dissector for Wireshark is, and how it gets to its place.
+"""``telex wireshark``: prints where the dissector for Wireshark is, or installs the dissector.
 
-The dissector itself is ``telex/wireshark/telex.lua``; what is in it, this module does not know.
+The dissector itself is ``telex/wireshark/telex.lua``.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def wireshark(
 
 
 def script() -> Path:
-    """Return the file of the dissector; raises CommandError where the package is no directory."""
+    """Return the file of the dissector; raises CommandError for a package in an archive."""
     file = resources.files("telex").joinpath("wireshark", "telex.lua")
     if not isinstance(file, Path):
         raise CommandError("the dissector is inside an archive; right would be an installed telex")
@@ -68,9 +68,9 @@ def script() -> Path:
 
 
 def install_at(target: Path, *, force: bool) -> str:
-    """Copy the dissector to ``target``; return in a word what that was.
+    """Copy the dissector to ``target``; return a word for what was done, such as "installed".
 
-    Raises CommandError when a different file is there, unless it is to be replaced, and OSError.
+    Raises CommandError when there is a different file, unless ``force`` replaces it, and OSError.
     """
     verb = "installed"
     if target.exists():
