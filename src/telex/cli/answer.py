@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from telex import ContentError
 from telex.cli.json_lines import json_line
+from telex.cli.sizes import PROTO_HEADER_SIZE
 from telex.cli.terminal import Lines, writing_to
 from telex.printable import printable
 from telex.wire.content import BINARY, BYTES, JSON, codec_of, form_of
@@ -18,7 +19,6 @@ from telex.wire.content import BINARY, BYTES, JSON, codec_of, form_of
 if TYPE_CHECKING:
     from telex import Message
 
-_PROTO_HEADER_SIZE: Final = 2
 _WIDTH_OF_TAB: Final = 8
 
 
@@ -34,7 +34,7 @@ class Answer:
         """Print one part; raises OutputError when that is not possible (any more)."""
         if self._as_json:
             header, _body = part.to_buffers()
-            self._lines.line(json_line(part, header[_PROTO_HEADER_SIZE:]))
+            self._lines.line(json_line(part, header[PROTO_HEADER_SIZE:]))
         elif self._stream.isatty():
             for line in readable_lines(part):
                 self._lines.line(line)

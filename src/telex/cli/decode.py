@@ -41,14 +41,14 @@ def decode(
 ) -> None:
     """Turn bytes captured from a wire into messages.
 
-    They are read from FILE, or from standard input. For each message it shows
-    where it begins, its header block as it travelled, and the message.
+    The bytes are read from FILE, or from standard input. For each message, its
+    offset, its header block as it was sent, and the message are shown.
 
-    Where the bytes break the wire format, or end in the middle of a message, it
-    says where and why, and the exit code is 1. No size is too large.
+    Where the bytes break the wire format, or end in the middle of a message, an
+    error says where and why, and the exit code is 1. No size is too large.
 
     With --json, a message is {"offset": N, "header": {…}, "content": …}; content
-    that is neither text nor JSON, or not what its header says, is in
+    that is neither text nor JSON, or does not match its header, is in
     "content_base64" instead.
     """
     lines = standard_output()

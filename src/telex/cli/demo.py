@@ -16,7 +16,7 @@ from telex import Address, Message, Observer
 from telex.cli.failure import CommandError
 from telex.cli.options import refuse_if
 from telex.cli.server_output import ServerOutput
-from telex.cli.sizes import counted
+from telex.cli.sizes import PROTO_HEADER_SIZE, counted
 from telex.cli.terminal import Lines, Part
 from telex.cli.transcript import answers_nothing, describe_arrival
 from telex.printable import printable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 20
 _LONGEST_WAIT: Final = 10.0
-_PROTO_HEADER_SIZE: Final = 2
 _ROW: Final = 54
 _HEX_ROW: Final = 18
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -138,9 +137,9 @@ class Arrivals(Observer):
 def _show_on_its_way(side: _Side, what: str, message: Message) -> None:
     """Show the three parts of a message as they are sent."""
     header, content = message.to_buffers()
-    header_block = header[_PROTO_HEADER_SIZE:]
+    header_block = header[PROTO_HEADER_SIZE:]
     side.say(f"sends {what}, {counted(len(header) + len(content), 'byte')} in pieces of {_PIECE}:")
-    proto_header = header[:_PROTO_HEADER_SIZE].hex(" ")
+    proto_header = header[:PROTO_HEADER_SIZE].hex(" ")
     _show_part(
         side, "proto-header", [f"{proto_header} = {len(header_block)}, the header block's length"]
     )

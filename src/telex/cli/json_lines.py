@@ -17,13 +17,13 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from telex import ContentError, Observer
+from telex.cli.sizes import PROTO_HEADER_SIZE
 
 if TYPE_CHECKING:
     from telex import Message
     from telex.application.peer import Peer
     from telex.cli.terminal import Lines
 
-_PROTO_HEADER_SIZE: Final = 2
 _COMPACT: Final = (",", ":")
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, separators=_COMPACT)
 
@@ -40,7 +40,7 @@ class JsonLines(Observer):
         origin = {"peer": peer.address}
         if peer.identity is not None:
             origin["identity"] = peer.identity
-        self._lines.line(json_line(message, header[_PROTO_HEADER_SIZE:], **origin))
+        self._lines.line(json_line(message, header[PROTO_HEADER_SIZE:], **origin))
 
 
 def json_line(message: Message, header_block: bytes, **origin: Any) -> str:

@@ -22,7 +22,9 @@ _OWN_OPTIONS: Final = {
 
 Subject = Annotated[
     str | None,
-    typer.Option("--subject", metavar="SUBJECT", help="What it is about; chooses the handler."),
+    typer.Option(
+        "--subject", metavar="SUBJECT", help="The subject of the message; it chooses the handler."
+    ),
 ]
 Headers = Annotated[
     list[str] | None,
@@ -33,13 +35,15 @@ Headers = Annotated[
 ContentType = Annotated[
     str | None,
     typer.Option(
-        "--content-type", metavar="TYPE", help="What it is, such as text/csv, if not as guessed."
+        "--content-type",
+        metavar="TYPE",
+        help="The content type, such as text/csv, instead of the guessed one.",
     ),
 ]
 Encoding = Annotated[
     str | None,
     typer.Option(
-        "--encoding", metavar="CHARSET", help="The charset it is in on its way, if not UTF-8."
+        "--encoding", metavar="CHARSET", help="The charset of the sent text, if not UTF-8."
     ),
 ]
 

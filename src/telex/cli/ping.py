@@ -38,7 +38,8 @@ def ping(
         typer.Option("--count", "-c", metavar="N", help="End after N pings, not at Ctrl-C."),
     ] = None,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", metavar="SECONDS", help="The pause between two.")
+        float,
+        typer.Option("--interval", "-i", metavar="SECONDS", help="The pause between two pings."),
     ] = 1.0,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait for each answer.")

@@ -65,13 +65,12 @@ def request(
     TEXT is the content; - is all of standard input. Without TEXT, --json and
     --file the request has no content.
 
-    An answer goes into a file or a pipe as it is, byte for byte, and JSON ends
-    its line. On a terminal text is shown with escapes for all that could drive
-    the terminal, and anything else is described. An answer in parts is printed
-    part by part.
+    A file or a pipe gets the answer unchanged, byte for byte, with a newline
+    after JSON. On a terminal, text is shown with escapes for control characters,
+    and other content is described. An answer in parts is printed part by part.
 
-    If the server refuses or fails, that is one line on stderr, with its code, and
-    the exit code is 1; so it is when no answer comes in time.
+    If the server refuses or fails, stderr gets one line with the error's code,
+    and the exit code is 1. The same happens when no answer comes in time.
 
     The variable TELEX_TOKEN holds the token where there is no --token-file.
     """

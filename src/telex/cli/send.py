@@ -49,9 +49,9 @@ def send(
     ] = None,
     lines: Annotated[
         bool,
-        typer.Option("--lines", metavar="", help="With -: send each line as soon as it has come."),
+        typer.Option("--lines", metavar="", help="With -: send each line as soon as it arrives."),
     ] = False,
-    count: Annotated[int, typer.Option(metavar="N", help="Send it all N times.")] = 1,
+    count: Annotated[int, typer.Option(metavar="N", help="Send all messages N times.")] = 1,
     subject: Subject = None,
     header: Headers = None,
     content_type: ContentType = None,
@@ -73,7 +73,7 @@ def send(
     ] = 60.0,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", metavar="", help="Say nothing but errors."),
+        typer.Option("--quiet", "-q", metavar="", help="Print errors only."),
     ] = False,
     token_file: TokenFile = None,
     ca: Authority = None,
@@ -87,13 +87,13 @@ def send(
     files, standard input. If one of them cannot be made, nothing is sent, except
     with --lines.
 
-    Bytes of files and standard input travel as they are. The name of a file says
-    what it is; standard input is text if it is UTF-8, or if --encoding is given.
+    Files and standard input are sent unchanged. The name of a file tells its
+    content type; standard input is text if it is UTF-8, or with --encoding.
 
-    The exit code is 1 if the server refuses a message, goes away too early, or
-    has not read everything in time after the last of it was sent. That no handler
-    takes a subject is no refusal: it is in the server's log alone. What its
-    application sends back is not shown.
+    The exit code is 1 if the server refuses a message, ends the connection, or
+    has not read everything in time after the last message. A subject without a
+    handler is no refusal: only the server's log mentions it. Messages from the
+    server are not shown.
 
     The variable TELEX_TOKEN holds the token where there is no --token-file.
     """

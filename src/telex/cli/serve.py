@@ -83,18 +83,18 @@ def serve(
     """Serve, and show what arrives: connections, bytes and messages.
 
     MODULE:APP names the application that handles the messages: orders:app is app
-    in orders.py, here or installed. Without it, messages are only shown, and who
-    sends a request is told that nobody here answers it (no-handler).
+    in orders.py, here or installed. Without it, messages are only shown, and a
+    request gets the error no-handler.
 
-    Whatever comes from a peer is shown with escapes for all that could drive a
-    terminal, and long content is cut. Nothing is cut with --json, where a message
-    is {"peer": "HOST:PORT", "header": {…}, "content": …}; content that is neither
-    text nor JSON, or not what its header says, is in "content_base64" instead.
-    Warnings and errors go to stderr. Why a connection ended is shown with the
-    rest, or with --quiet and --json goes to stderr, too.
+    Control characters of peers are shown as escapes, and long content is cut.
+    Nothing is cut with --json, where a message is
+    {"peer": "HOST:PORT", "header": {…}, "content": …}; content that is neither
+    text nor JSON, or does not match its header, is in "content_base64" instead.
+    Warnings and errors go to stderr. With --quiet and --json, the reasons why
+    connections ended go there too.
 
-    Ctrl-C and SIGTERM end it, with exit code 0: what was received is answered,
-    and every peer is told. A second signal ends it at once.
+    Ctrl-C and SIGTERM end the server, with exit code 0: it answers what it has
+    received, and tells every peer. A second signal ends it at once.
     """
     address = parse_option("--listen", Address.parse, listen)
     limits = read_limits(

@@ -34,7 +34,7 @@ Key = Annotated[
     typer.Option(
         "--key",
         metavar="PATH",
-        help="Its key, if that is not in the same file.",
+        help="The key of --cert, if it is not in the same file.",
         rich_help_panel=_SAFETY,
     ),
 ]
@@ -43,7 +43,7 @@ ClientAuthority = Annotated[
     typer.Option(
         "--client-ca",
         metavar="PATH",
-        help="Serve only those with a certificate from these authorities.",
+        help="Serve only clients with a certificate from these authorities.",
         rich_help_panel=_SAFETY,
     ),
 ]
@@ -52,7 +52,7 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         metavar="PATH",
-        help="Serve only those with one of these tokens: NAME TOKEN on each line.",
+        help="Serve only clients with one of these tokens: NAME TOKEN on each line.",
         rich_help_panel=_SAFETY,
     ),
 ]
@@ -79,7 +79,7 @@ MaxBuffered = Annotated[
     typer.Option(
         "--max-buffered",
         metavar="SIZE",
-        help="End the largest connection when all together hold more.",
+        help="End the largest connection when all connections hold more.",
         rich_help_panel=_LIMITS,
     ),
 ]
@@ -88,7 +88,7 @@ MaxConnections = Annotated[
     typer.Option(
         "--max-connections",
         metavar="N",
-        help="Refuse more connections than these.",
+        help="Serve at most N connections, and refuse others.",
         rich_help_panel=_LIMITS,
     ),
 ]

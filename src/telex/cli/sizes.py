@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+PROTO_HEADER_SIZE: Final = 2
+"""Bytes of the proto-header, which precedes the header block of each message."""
+
 _SIZE: Final = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 _UNITS: Final = {
     "": 1,

@@ -8,15 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from telex import Application, Observer, Refusal, State
-from telex.cli.sizes import counted
+from telex.cli.sizes import PROTO_HEADER_SIZE, counted
 from telex.printable import printable
 
 if TYPE_CHECKING:
     from telex import Message, TelexError
     from telex.application.peer import Peer
     from telex.cli.terminal import Lines
-
-_PROTO_HEADER_SIZE: Final = 2
 
 
 class Transcript(Observer):
@@ -67,7 +65,7 @@ def name_of(peer: Peer) -> str:
 def describe_arrival(size: int, state: State, bytes_needed: int) -> str:
     """Return how many bytes arrived and are missing: ``20 bytes, 46 to go in the content``."""
     arrived = counted(size, "byte")
-    if state is State.PROTO_HEADER and bytes_needed == _PROTO_HEADER_SIZE:
+    if state is State.PROTO_HEADER and bytes_needed == PROTO_HEADER_SIZE:
         return f"{arrived}, message complete"
     if bytes_needed:
         return f"{arrived}, {bytes_needed:,} to go in the {state.value}"

@@ -24,29 +24,31 @@ _PERSONAL_PLUGINS: Final = Path(".local", "lib", "wireshark", "plugins")
 def wireshark(
     install: Annotated[
         bool,
-        typer.Option("--install", metavar="", help="Copy it to where Wireshark looks for plugins."),
+        typer.Option(
+            "--install", metavar="", help="Copy the dissector to the plugins of Wireshark."
+        ),
     ] = False,
     directory: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Where to copy it to, if not ~/.local/lib/wireshark/plugins.",
+            help="The folder to copy to, if not ~/.local/lib/wireshark/plugins.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", metavar="", help="Replace a file that is there, and different."),
+        typer.Option("--force", metavar="", help="Replace a different file."),
     ] = False,
 ) -> None:
     """Teach Wireshark, and tshark, to read Telex.
 
-    By itself it prints where the dissector is, a script in Lua. To try that out:
+    Without options it prints the path of the dissector, a script in Lua. Try it:
 
     tshark -X lua_script:"$(telex wireshark)" -i lo -f "tcp port 7766"
 
-    With --install it is copied to your own plugins, and Wireshark has it from its
-    next start on. You can then filter for telex.subject == "orders.new"
+    --install copies the dissector to your own plugins, and Wireshark loads it at
+    its next start. You can then filter for telex.subject == "orders.new"
     """
     refuse_if(directory is not None and not install, "--directory: it needs --install")
     refuse_if(force and not install, "--force: it needs --install")
