@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pty
@@ -15,14 +16,21 @@ import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 import telex.sync
-from telex import Address, Application, ConnectionClosedError, Message
-from telex.cli.top import _Operator
-from telex.observation.administration import CLOSE
+from telex import Address, Application, ConnectionClosedError, Message, RequestTimeoutError
+from telex.cli import top as module
+from telex.cli.destination import read_destination
+from telex.cli.top import headline, table_of
+from telex.cli.top_rows import Column, rows_of
+from telex.observation.administration import Slowest
+from telex.sync import Connection
 from tests.cli.stage import COMMAND, Telex, serving
+from tests.cli.test_top_rows import snapshot, state
 from tests.sync.stage import PATIENCE, wait_until
 from tests.watching import serving as served
 
@@ -43,13 +51,13 @@ def shop() -> Application:
 
 
 class Terminal:
-    """``telex`` on a terminal of its own: what it draws, and keys for it."""
+    """``telex`` on a terminal of its own, and what it draws."""
 
-    def __init__(self, *arguments: str, columns: int = 100, lines: int = 20) -> None:
+    def __init__(self, *arguments: str, columns: int, lines: int, kind: str) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", lines, columns, 0, 0))
         self.before = termios.tcgetattr(theirs)
-        environment = {**os.environ, "TERM": "xterm", "TELEX_TOKEN": "sesame"}
+        environment = {**os.environ, "TERM": kind, "TELEX_TOKEN": "sesame"}
         for name in ("COLUMNS", "LINES", "NO_COLOR"):
             environment.pop(name, None)
         self.theirs = theirs
@@ -60,14 +68,9 @@ class Terminal:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def press(self, keys: str) -> None:
-        """Press keys, and from now on look only at what is drawn after that."""
-        self._drawn = b""
-        os.write(self._ours, keys.encode())
-
     @property
     def text(self) -> str:
-        """What was drawn since the last key, without colours."""
+        """What was drawn, without colours."""
         return CONTROLS.sub("", self._drawn.decode("utf-8", "replace"))
 
     def wait_for(self, text: str) -> None:
@@ -89,9 +92,11 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(*arguments: str, columns: int = 100, lines: int = 20) -> Iterator[Terminal]:
+def terminal(
+    *arguments: str, columns: int = 100, lines: int = 20, kind: str = "xterm"
+) -> Iterator[Terminal]:
     """Run ``telex`` on a terminal for the time of the context."""
-    running = Terminal(*arguments, columns=columns, lines=lines)
+    running = Terminal(*arguments, columns=columns, lines=lines, kind=kind)
     try:
         yield running
     finally:
@@ -107,7 +112,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
 
 
 @pytest.fixture
-def pump(address: Address) -> Iterator[telex.sync.Connection]:
+def pump(address: Address) -> Iterator[Connection]:
     """Connect somebody to look at."""
     connection = telex.sync.connect(address, token="open")
     yield connection
@@ -115,9 +120,7 @@ def pump(address: Address) -> Iterator[telex.sync.Connection]:
         connection.close()
 
 
-def test_in_a_pipe_it_prints_one_table(
-    telex: Telex, address: Address, pump: telex.sync.Connection
-) -> None:
+def test_in_a_pipe_it_prints_one_table(telex: Telex, address: Address, pump: Connection) -> None:
     """A head with the process, a line of titles, a line for each connection."""
     for _ in range(7):
         pump.request("x", subject="price.pump", timeout=PATIENCE)
@@ -131,9 +134,7 @@ def test_in_a_pipe_it_prints_one_table(
     assert re.search(r"\d+[um]s price\.\*$", other)
 
 
-def test_json_is_what_the_server_says(
-    telex: Telex, address: Address, pump: telex.sync.Connection
-) -> None:
+def test_json_is_what_the_server_says(telex: Telex, address: Address, pump: Connection) -> None:
     """One line, for programs, with all that was counted."""
     pump.request("x", subject="price.pump", timeout=PATIENCE)
     [line] = telex("top", str(address), "--json").output
@@ -201,70 +202,110 @@ def test_workers_answer_each_for_itself(telex: Telex, tmp_path: Path) -> None:
     assert f"pid {server.process.pid}" not in head
 
 
-def test_the_table_is_kept_up_to_date_on_a_terminal(
-    address: Address, pump: telex.sync.Connection
+def test_the_table_is_renewed_on_a_terminal_until_ctrl_c(
+    address: Address, pump: Connection
 ) -> None:
-    """New connections appear, q ends it, and the terminal is as it was before."""
+    """New connections appear, and the terminal is left as it was before."""
     with terminal("top", str(address), "--interval", "0.05") as top:
         top.wait_for("pump-7")
         top.wait_for("2 connections")
         with telex.sync.connect(address, token="open"):
             top.wait_for("3 connections")
-        top.press("q")
-        assert top.process.wait(PATIENCE) == 0
-        assert termios.tcgetattr(top.theirs) == top.before
-
-
-def test_a_connection_is_closed_by_keys(address: Address, pump: telex.sync.Connection) -> None:
-    """Selected with the arrows, closed with x, when y confirms that."""
-    arguments = ("top", str(address), "--interval", "5", "--sort", "identity")
-    with terminal(*arguments) as top:
-        top.wait_for("q quit")
-        top.press("\x1b[B\x1b[B\x1b[Bx")
-        top.wait_for("(pump-7)? y or n")
-        top.press("n")
-        top.wait_for("nothing was closed")
-        top.press("x")
-        top.wait_for("(pump-7)? y or n")
-        top.press("y")
-        top.wait_for("is closed")
-        with pytest.raises(ConnectionClosedError, match="an operator"):
-            pump.receive(PATIENCE)
-
-
-def test_ctrl_c_ends_it_like_q(address: Address) -> None:
-    """It is how most people will leave."""
-    with terminal("top", str(address)) as top:
-        top.wait_for("q quit")
         top.process.send_signal(signal.SIGINT)
         assert top.process.wait(PATIENCE) == 0
         assert termios.tcgetattr(top.theirs) == top.before
 
 
+def test_a_terminal_that_cannot_move_its_cursor_gets_one_table(address: Address) -> None:
+    """There the table could not be renewed in place."""
+    with terminal("top", str(address), "--interval", "0.05", kind="dumb") as top:
+        assert top.process.wait(PATIENCE) == 0
+        top.wait_for("SLOWEST")
+
+
+def test_a_connection_is_closed_by_its_name(
+    telex: Telex, address: Address, pump: Connection
+) -> None:
+    """The name is that of the table; the peer learns that an operator closed the connection."""
+    [line] = telex("top", str(address), "--json").output
+    [name] = [
+        state["name"] for state in json.loads(line)["connections"] if state["identity"] == "pump-7"
+    ]
+    assert telex("top", str(address), "--close", name) == (0, [f"{name} is closed"], [])
+    with pytest.raises(ConnectionClosedError, match="an operator"):
+        pump.receive(PATIENCE)
+
+
+def test_a_name_that_no_connection_has_closes_nothing(
+    telex: Telex, address: Address, pump: Connection
+) -> None:
+    """The error names the process that was asked, as each process has its own connections."""
+    outcome = telex("top", str(address), "--close", "pump-7")
+    problem = f"telex: --close: pid {os.getpid()} has no connection pump-7"
+    assert outcome == (1, [], [problem])
+    assert pump.ping(PATIENCE) > 0
+
+
+def test_closing_prints_no_json(telex: Telex) -> None:
+    """The two options ask for different things."""
+    outcome = telex("top", "--close", "x", "--json")
+    assert outcome == (2, [], ["telex: --close: it cannot be together with --json"])
+
+
+def test_the_order_of_the_table_can_be_reversed(
+    telex: Telex, address: Address, pump: Connection
+) -> None:
+    """Names then begin with Z, and numbers with the smallest."""
+    arguments = ("top", str(address), "--interval", "0.01", "--sort", "identity", "--reverse")
+    lines = telex(*arguments).output[2:]
+    assert [line.split()[1] for line in lines] == ["pump-7", "ops"]
+
+
+def test_messages_that_wait_are_counted_in_the_head() -> None:
+    """They are those whose handlers have not been called yet."""
+    destination = read_destination("tcp://h:1", None, None, None, None, False)
+    head = headline(destination, snapshot(1.0, state(1, waiting=3), state(2, waiting=2)))
+    assert head == "tcp://h:1  pid 1  2 connections  5 waiting"
+
+
 def test_a_server_that_goes_away_ends_it_with_a_reason() -> None:
-    """In one line below the table, with exit code 1."""
+    """The reason is one line below the table, and the exit code is 1."""
     with (
         served("sync", shop(), tokens=TOKENS, admins=["ops"]) as server,
         terminal("top", str(server.address), "--interval", "0.05") as top,
     ):
-        top.wait_for("q quit")
+        top.wait_for("ops")
         server.shutdown()
         assert top.process.wait(PATIENCE) == 1
         top.wait_for("telex: connection closed by the peer")
 
 
-@pytest.mark.parametrize("content", [{}, {"closed": 7}, ["closed"], "closed", b"closed", None])
-def test_an_order_that_is_answered_in_an_odd_way_is_one_line(content: object) -> None:
-    """Whoever has answered, the table stays and a sentence stands below it."""
-    app = Application()
-    app.on(CLOSE)(lambda message: Message(content))
-    with served("sync", app) as server, telex.sync.connect(server.address) as connection:
-        told = _Operator(connection).close(7)
-    assert told == "the server has answered something else than that it is closed"
+def test_a_late_answer_is_told_below_the_table(
+    telex: Telex, monkeypatch: pytest.MonkeyPatch, address: Address
+) -> None:
+    """The last table stays until the server answers again; Ctrl-C ends it with exit code 0."""
+    late = RequestTimeoutError("the answer", 10.0)
+    answers: list[BaseException | None] = [None, late, KeyboardInterrupt()]
+    ask = Connection.request
+
+    def answer(connection: Connection, *arguments: Any, **options: Any) -> Message:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return ask(connection, *arguments, **options)
+
+    monkeypatch.setattr(Connection, "request", answer)
+    monkeypatch.setattr(module, "_can_renew", lambda: True)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    outcome = telex("top", str(address), "--interval", "0.01")
+    drawn = CONTROLS.sub("", "\n".join(outcome.output))
+    assert (outcome.code, answers) == (0, [])
+    assert drawn.count("ops") == 2
+    assert str(late) in drawn
 
 
-def test_it_fits_a_screen_of_80_columns(address: Address, pump: telex.sync.Connection) -> None:
-    """All columns are there, and long texts are cut."""
+def test_it_fits_a_screen_of_80_columns(address: Address, pump: Connection) -> None:
+    """All columns are there."""
     pump.request("x", subject="price.pump", timeout=PATIENCE)
     with terminal("top", str(address), "--interval", "0.05", columns=80, lines=12) as top:
         top.wait_for("SLOWEST")
@@ -272,3 +313,18 @@ def test_it_fits_a_screen_of_80_columns(address: Address, pump: telex.sync.Conne
     titles = next(line for line in lines if "IDENT" in line)
     assert len(titles) <= 80
     assert all(title in titles for title in ("NAME", "AGE", "IN/s", "OUT/s", "UNSENT", "SLOWEST"))
+
+
+def test_names_and_numbers_are_whole_where_there_is_little_room() -> None:
+    """Identities and patterns are cut, and nothing of a peer is taken for markup."""
+    name = "[2001:db8::1234:5678]:65535"
+    slowest = Slowest("a.pattern.that.is.long.>", 1.5, True)
+    crowded = state(1, name=name, identity="[red]" * 20, unsent=999_000, slowest=slowest)
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as drawn:
+        console.print(table_of(rows_of(snapshot(1.0, crowded), None, Column.NAME)))
+    titles, line = drawn.get().splitlines()
+    assert max(len(titles), len(line)) <= 80
+    assert line.startswith(f"{name} [red")
+    assert " 999k " in line
+    assert titles.split()[2:] == TITLES.split()[2:]

@@ -112,19 +112,19 @@ def test_what_is_passing_passes_before_the_network_is_frozen(
     """After that nothing does, whatever the proxy was at when it was told."""
     order: list[str] = []
     passing, may_pass = threading.Event(), threading.Event()
-    pass_on = module._Way.pass_on
+    forward = module._Direction.forward
 
-    def pass_slowly(way: module._Way, now: float) -> int:
+    def pass_slowly(way: module._Direction, now: float) -> int:
         passing.set()
         may_pass.wait(SECONDS)
         order.append("passed")
-        return pass_on(way, now)
+        return forward(way, now)
 
     def freeze() -> None:
         proxy.freeze()
         order.append("frozen")
 
-    monkeypatch.setattr(module._Way, "pass_on", pass_slowly)
+    monkeypatch.setattr(module._Direction, "forward", pass_slowly)
     with (
         Proxy(echo) as proxy,
         socket.create_connection((proxy.address.host, proxy.address.port), SECONDS),

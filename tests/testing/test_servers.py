@@ -234,7 +234,7 @@ def test_a_server_that_does_not_end_keeps_no_other_from_ending(
     app: Application, front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is a failure among the others, and all of them are raised."""
-    monkeypatch.setattr(servers, "_PATIENCE", 0.1)
+    monkeypatch.setattr(servers, "_TIMEOUT", 0.1)
     begun, may_end = threading.Event(), threading.Event()
 
     @app.on_shutdown

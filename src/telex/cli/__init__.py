@@ -1,7 +1,7 @@
-"""The command line, ``telex``: one module a command, and one for each thing they share.
+"""The command line, ``telex``: one module for each command, and modules that commands share.
 
-This module is the entry point. It answers ``--version`` by itself, because that needs neither Typer
-nor Rich, and says in one line what to install where they are missing.
+This module is the entry point. It answers ``--version`` itself, without loading Typer and Rich. If
+these are not installed, it prints one line that says what to install.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     """Run ``telex`` with the arguments of this process, and end the process with its exit code."""
     try:
         code = _run(sys.argv[1:])
-    except KeyboardInterrupt:  # so early that no command had begun
+    except KeyboardInterrupt:  # before a command has begun
         code = _INTERRUPTED
     sys.exit(code)
 

@@ -1,8 +1,8 @@
-"""Answers on standard output: as they are for programs, and safe where a person looks on.
+"""Prints answers on standard output: unchanged for programs, and safe on a terminal.
 
-Into a file or a pipe goes the content, byte for byte, whatever it is; behind JSON a line ends, so
-that parts can be told apart. On a terminal text keeps its lines, whatever could drive the terminal
-becomes an escape, and what is no text is described.
+A file or a pipe gets the content, byte for byte. JSON gets a newline at the end, to separate the
+parts. On a terminal, text keeps its lines, control characters become escapes, and content that is
+not text is described.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from telex import ContentError
 from telex.cli.json_lines import json_line
+from telex.cli.sizes import PROTO_HEADER_SIZE
 from telex.cli.terminal import Lines, writing_to
 from telex.printable import printable
 from telex.wire.content import BINARY, BYTES, JSON, codec_of, form_of
@@ -18,12 +19,11 @@ from telex.wire.content import BINARY, BYTES, JSON, codec_of, form_of
 if TYPE_CHECKING:
     from telex import Message
 
-_PROTO_HEADER_SIZE: Final = 2
 _WIDTH_OF_TAB: Final = 8
 
 
 class Answer:
-    """Prints the parts of an answer, each as soon as it has come."""
+    """Prints the parts of an answer, each as soon as it arrives."""
 
     def __init__(self, stream: TextIO, *, as_json: bool) -> None:
         self._stream: Final = stream
@@ -34,7 +34,7 @@ class Answer:
         """Print one part; raises OutputError when that is not possible (any more)."""
         if self._as_json:
             header, _body = part.to_buffers()
-            self._lines.line(json_line(part, header[_PROTO_HEADER_SIZE:]))
+            self._lines.line(json_line(part, header[PROTO_HEADER_SIZE:]))
         elif self._stream.isatty():
             for line in readable_lines(part):
                 self._lines.line(line)
@@ -45,7 +45,7 @@ class Answer:
 
 
 def _end_of_line(part: Message) -> bytes:
-    """Return what ends a line of JSON that has no end yet, and is in UTF-8."""
+    """Return a newline for JSON in UTF-8 that does not end with one."""
     is_json = form_of(part.content_type) == JSON and part.encoding in ("utf-8", BINARY)
     return b"\n" if is_json and part.body and not part.body.endswith(b"\n") else b""
 

@@ -40,26 +40,26 @@ def connect(
     key: Key = None,
     insecure: Insecure = False,
 ) -> int:
-    """Talk with a server: what you type is sent, and what comes is shown.
+    """Talk with a server: your lines are sent, and its messages are shown.
 
     ADDRESS is tcp:// or tls://HOST:PORT, or unix://PATH; without it, that of
     telex serve. A line is sent as a text message, unless it begins with a slash:
 
     /request SUBJECT [TEXT] asks, and shows the answer; /json and /file send other
-    content; /subject and /headers say what goes along; /help shows the rest.
+    content; /subject and /headers set fields of messages; /help shows the rest.
 
-    Tab completes commands, subjects that were seen and files. Ctrl-C drops the
-    line, or the requests that wait; Ctrl-D leaves. What you typed is remembered
-    for the next time, in ~/.local/state/telex.
+    Tab completes commands, subjects that were seen, and files. Ctrl-C drops the
+    line, or cancels the requests; Ctrl-D leaves. Your lines are kept for the next
+    time, in ~/.local/state/telex.
 
     Lines may also come from a file or a pipe: each is done before the next, and
-    the exit code is 1 if one of them failed, or the server refused one.
+    the exit code is 1 if a line failed, or the server refused a message.
 
     The variable TELEX_TOKEN holds the token where there is no --token-file.
     """
     refuse_if(not timeout > 0, "--timeout: it must be more than 0")
     destination = read_destination(address, token_file, ca, cert, key, insecure, option="ADDRESS")
-    standard_input()  # raises what is wrong with it before anybody is connected to
+    standard_input()  # raises before a connection is made
     with errors_only():
         if sys.stdin.isatty() and sys.stdout.isatty():
             asyncio.run(_converse(destination, timeout))

@@ -1,7 +1,7 @@
-"""``telex decode``: bytes captured from a wire, to messages.
+"""``telex decode``: decodes captured bytes into messages.
 
-It reads exactly what the processor needs next, so it knows where each part lies, and says where and
-why it stops when the bytes are broken.
+It reads exactly the bytes that the processor needs next. So it knows the position of each part, and
+can say where and why invalid bytes stop it.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def decode(
 ) -> None:
     """Turn bytes captured from a wire into messages.
 
-    They are read from FILE, or from standard input. For each message it shows
-    where it begins, its header block as it travelled, and the message.
+    The bytes are read from FILE, or from standard input. For each message, its
+    offset, its header block as it was sent, and the message are shown.
 
-    Where the bytes break the wire format, or end in the middle of a message, it
-    says where and why, and the exit code is 1. No size is too large.
+    Where the bytes break the wire format, or end in the middle of a message, an
+    error says where and why, and the exit code is 1. No size is too large.
 
     With --json, a message is {"offset": N, "header": {…}, "content": …}; content
-    that is neither text nor JSON, or not what its header says, is in
+    that is neither text nor JSON, or does not match its header, is in
     "content_base64" instead.
     """
     lines = standard_output()
@@ -68,7 +68,7 @@ def decode(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message in a stream of bytes: where it begins, and its header block as it stands there."""
+    """A message in a stream of bytes: its offset, and its header block as it was sent."""
 
     offset: int
     header_block: bytes
@@ -76,7 +76,7 @@ class Found:
 
 
 def find_messages(stream: io.BufferedIOBase) -> Iterator[Found]:
-    """Yield the messages that a stream of bytes holds; raises ProtocolError where it is broken."""
+    """Yield the messages in a stream of bytes; raises ProtocolError where it is invalid."""
     processor = MessageProcessor(_NO_LIMITS)
     begin = position = 0
     header_block = b""

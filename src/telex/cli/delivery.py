@@ -1,7 +1,7 @@
-"""Hands messages to a server, and finds out whether it takes them all.
+"""Sends messages to a server, and finds out whether the server has read them all.
 
-What the server's application sends back is not for a sender: it is taken, so that the server need
-not wait, and dropped, unless it tells of a problem.
+Messages from the server are received, so that the server need not wait, and dropped. Only errors
+are reported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from telex.cli.progress import SendingProgress
     from telex.sync import Connection
 
-_LONGEST_TEXT: Final = 1_000
+_MAX_SHOWN: Final = 1_000
+"""Characters that are shown of an error."""
 
 
 def deliver(
@@ -35,10 +36,10 @@ def deliver(
 ) -> None:
     """Send messages, batch by batch, and wait until the server has read them.
 
-    With ``piece_size`` they go in pieces of so many bytes, ``delay`` seconds apart. When all is
-    sent, the server has ``timeout`` seconds to read it. Raises CommandError when there is no
-    server, when it refused a message, and when it has not read all in time, ConnectionClosedError
-    when it went away.
+    With ``piece_size``, messages are sent in pieces of so many bytes, ``delay`` seconds apart.
+    After the last one, the server has ``timeout`` seconds to read everything. Raises CommandError
+    when there is no server, when the server refused a message, and when it has not read everything
+    in time; ConnectionClosedError when it ended the connection.
     """
     refusal: str | None = None
     with destination.connect(limits) as connection:
@@ -50,7 +51,7 @@ def deliver(
                 for message in batch:
                     connection.send(message, chunk_size=piece_size, delay=delay)
                     progress.add([message])
-            refusal = refusal or _told(connection)
+            refusal = refusal or _first_error(connection)
         try:
             connection.close(timeout)
         except WaitTimeoutError as late:
@@ -61,8 +62,8 @@ def deliver(
         raise CommandError(f"the server refused a message: {refusal}")
 
 
-def _told(connection: Connection) -> str | None:
-    """Take what has come from the server; return the first problem that it tells of."""
+def _first_error(connection: Connection) -> str | None:
+    """Receive the messages that have arrived; return the text of the first error."""
     first: str | None = None
     while True:
         try:
@@ -70,4 +71,4 @@ def _told(connection: Connection) -> str | None:
         except WaitTimeoutError:
             return first
         if first is None and message.kind == "error":
-            first = printable(str(read_problem(message, "error"))[:_LONGEST_TEXT])
+            first = printable(str(read_problem(message, "error"))[:_MAX_SHOWN])

@@ -1,4 +1,4 @@
-"""``telex demo``: two messages cross a real connection in small pieces, seen from both ends."""
+"""``telex demo``: sends two messages in small pieces, and shows both ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from telex import Address, Message, Observer
 from telex.cli.failure import CommandError
 from telex.cli.options import refuse_if
 from telex.cli.server_output import ServerOutput
-from telex.cli.sizes import counted
+from telex.cli.sizes import PROTO_HEADER_SIZE, counted
 from telex.cli.terminal import Lines, Part
 from telex.cli.transcript import answers_nothing, describe_arrival
 from telex.printable import printable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 20
 _LONGEST_WAIT: Final = 10.0
-_PROTO_HEADER_SIZE: Final = 2
 _ROW: Final = 54
 _HEX_ROW: Final = 18
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -90,7 +89,7 @@ def _messages() -> Iterator[tuple[str, Message]]:
 
 
 class _Side:
-    """One of the two ends: its lines begin with its name, in its colour."""
+    """One of the two ends; its lines begin with its name, in its colour."""
 
     def __init__(self, lines: Lines, name: str, style: str) -> None:
         self._lines: Final = lines
@@ -101,32 +100,32 @@ class _Side:
 
 
 class Arrivals(Observer):
-    """Shows what the server receives, and hands each message over for comparison."""
+    """Shows what the server receives, and keeps each message for the comparison."""
 
     def __init__(self, side: _Side) -> None:
         self._side: Final = side
         self._messages: Final[queue.Queue[Message]] = queue.Queue()
 
     def connected(self, peer: Peer) -> None:
-        """Show who came."""
+        """Show the new connection."""
         self._side.say(f"{peer.address} connected")
 
     def data_received(self, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
-        """Show what came, and what is missing."""
+        """Show how many bytes arrived, and how many are missing."""
         self._side.say((f"received {describe_arrival(size, state, bytes_needed)}", "dim"))
 
     def message_received(self, peer: Peer, message: Message) -> None:
-        """Show the message, and hand it over."""
+        """Show the message, and keep it for ``expect``."""
         self._side.say((str(message), "bold"))
         self._messages.put(message)
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
-        """Show who left, and why if that is not as it should be."""
+        """Show the end of the connection, with the reason if it was an error."""
         reason = "" if error is None else f": {printable(str(error))}"
         self._side.say(f"{peer.address} disconnected{reason}")
 
     def expect(self, sent: Message) -> None:
-        """Wait for the next message; raises CommandError when it is not equal to what was sent."""
+        """Wait for the next message; raises CommandError unless it equals ``sent``."""
         try:
             received = self._messages.get(timeout=_LONGEST_WAIT)
         except queue.Empty:
@@ -136,11 +135,11 @@ class Arrivals(Observer):
 
 
 def _show_on_its_way(side: _Side, what: str, message: Message) -> None:
-    """Show the three parts of a message as they travel."""
+    """Show the three parts of a message as they are sent."""
     header, content = message.to_buffers()
-    header_block = header[_PROTO_HEADER_SIZE:]
+    header_block = header[PROTO_HEADER_SIZE:]
     side.say(f"sends {what}, {counted(len(header) + len(content), 'byte')} in pieces of {_PIECE}:")
-    proto_header = header[:_PROTO_HEADER_SIZE].hex(" ")
+    proto_header = header[:PROTO_HEADER_SIZE].hex(" ")
     _show_part(
         side, "proto-header", [f"{proto_header} = {len(header_block)}, the header block's length"]
     )
@@ -159,7 +158,7 @@ def _rows(sequence: Sliceable, length: int) -> list[Sliceable]:
 
 
 def _command() -> str:
-    """Say how the reader can call this program: by its name, or by where it is."""
+    """Return how the reader can call this program: by its name, or by its path."""
     if shutil.which("telex"):
         return "telex"
     program = Path(sys.argv[0])

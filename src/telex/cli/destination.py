@@ -1,6 +1,6 @@
-"""The server that a command talks to: the options that name it, and the connection to it.
+"""The server that a command connects to: the options that name it, and the connection.
 
-Shared by all commands that connect. What is said over the connection is theirs.
+All commands that connect share this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typer
 
 from telex import Address, ConnectError, CredentialsError
 from telex.cli.failure import CommandError
-from telex.cli.options import DEFAULT_ADDRESS, naming_options, refuse_if, understood
+from telex.cli.options import DEFAULT_ADDRESS, naming_options, parse_option, refuse_if
 from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE: Final = "TELEX_TOKEN"
 
 _UNKNOWN_AUTHORITY: Final = (18, 19, 20, 21)
-"""OpenSSL's numbers for certificates that are signed by themselves, or by nobody who is known."""
+"""OpenSSL's error numbers for certificates that are self-signed, or of an unknown authority."""
 _NOBODY_THERE: Final = (ConnectionRefusedError, FileNotFoundError)
 _PANEL: Final = "TLS and token"
 
@@ -85,7 +85,7 @@ Insecure = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a command connects to, and what it shows there; made by ``read_destination``."""
+    """The address that a command connects to, and its credentials; see ``read_destination``."""
 
     address: Address
     token: str | None
@@ -94,25 +94,25 @@ class Destination:
     has_ca: bool = False
 
     def connect(self, limits: Limits) -> Connection:
-        """Connect; raises CommandError that says how to serve there when nobody does."""
+        """Connect; raises ConnectError, or CommandError where a hint can be added."""
         from telex.sync import connect
 
-        with self._way_out():
+        with self._with_hints():
             return connect(self.address, limits=limits, **self._credentials())
 
     async def connect_in_loop(self, limits: Limits) -> AsyncConnection:
         """Connect in an event loop; raises what ``connect`` does."""
         from telex.asyncio import connect
 
-        with self._way_out():
+        with self._with_hints():
             return await connect(self.address, limits=limits, **self._credentials())
 
     def _credentials(self) -> dict[str, Any]:
         return {"token": self.token, "tls": self.tls, "insecure": self.insecure}
 
     @contextlib.contextmanager
-    def _way_out(self) -> Iterator[None]:
-        """Say how to serve there when nobody does."""
+    def _with_hints(self) -> Iterator[None]:
+        """Add a hint to a ConnectError: how to start a server, or which authority to give."""
         try:
             yield
         except ConnectError as problem:
@@ -127,7 +127,7 @@ class Destination:
 
 
 def _is_unknown_authority(error: BaseException | None) -> bool:
-    """Say whether a certificate is refused for who has signed it, and not for what it says."""
+    """Say whether a certificate is refused because its authority is unknown."""
     return getattr(error, "verify_code", None) in _UNKNOWN_AUTHORITY
 
 
@@ -141,11 +141,11 @@ def read_destination(
     *,
     option: str = "--to",
 ) -> Destination:
-    """Read the options; raises UsageError, and CredentialsError for files that are of no use.
+    """Read the options; raises UsageError, and CredentialsError for unusable files.
 
-    ``option`` is what the address is called.
+    ``option`` is the name of the address in error messages.
     """
-    address = understood(option, Address.parse, to)
+    address = parse_option(option, Address.parse, to)
     for name, file in (("--ca", ca), ("--cert", cert), ("--key", key)):
         refuse_if(
             file is not None and address.scheme != "tls",
@@ -158,7 +158,7 @@ def read_destination(
 
 
 def _read_token(file: str | None) -> str | None:
-    """Return the token of a file, else that of the environment, else None."""
+    """Return the token in a file, or else in the environment, or else None."""
     if file is None:
         return os.environ.get(TOKEN_VARIABLE) or None
     try:

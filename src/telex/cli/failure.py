@@ -1,4 +1,4 @@
-"""What ends a command: a line for people and an exit code for programs."""
+"""The errors and exit codes with which commands end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
-"""As a shell says it: 128 and the number of SIGINT."""
+"""The exit code of shells: 128 + SIGINT."""
 OUTPUT_CLOSED: Final = 141
-"""As a shell says it: 128 and the number of SIGPIPE."""
+"""The exit code of shells: 128 + SIGPIPE."""
 
 _OF_LIBRARIES: Final = tuple(
     sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -20,20 +20,20 @@ _OF_LIBRARIES: Final = tuple(
 
 
 class CommandError(Exception):
-    """The command failed for a reason its user can do something about; the text is that line."""
+    """The command failed for a reason that its user can change; the text is one line."""
 
 
 class UsageError(CommandError):
-    """The command was called in a way that it does not understand."""
+    """The command line is wrong."""
 
 
 def described(failure: Exception) -> str:
-    """Say in a line what went wrong in a user's code, and where: ``KeyError: 'x' (FILE, line N)``.
+    """Return one line about a failure of a user's code: ``KeyError: 'x' (FILE, line N)``.
 
-    The place is the last one that is no library's, if there is one.
+    The place is the last one in the traceback that is outside of libraries, if there is one.
     """
     reason = f"{type(failure).__name__}: {failure}".rstrip(": ")
-    frames = traceback.extract_tb(failure.__traceback__)[1:]  # the first is where it was caught
+    frames = traceback.extract_tb(failure.__traceback__)[1:]  # the first is the caller
     if isinstance(failure, SyntaxError) or not frames:
         return reason
     place = next((frame for frame in reversed(frames) if _is_own(frame.filename)), frames[-1])
@@ -41,5 +41,5 @@ def described(failure: Exception) -> str:
 
 
 def _is_own(file: str) -> bool:
-    """Say whether a file is neither Python's nor installed."""
+    """Say whether a file belongs neither to Python nor to an installed package."""
     return not file.startswith(("<", *_OF_LIBRARIES))

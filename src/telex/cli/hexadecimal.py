@@ -1,4 +1,4 @@
-"""Hex digits, as people paste them, to bytes."""
+"""Decodes hex digits with any white space."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _NOT_HEX: Final = re.compile(rb"[^0-9A-Fa-f\s]")
 
 
 def bytes_from_hex(text: bytes) -> bytes:
-    r"""Return the bytes that hex digits mean; white space may stand anywhere between them.
+    r"""Return the bytes of hex digits; white space may stand anywhere between the digits.
 
     >>> bytes_from_hex(b"0000 0d0a\n")
     b'\x00\x00\r\n'
 
-    Raises CommandError, saying where and what would be right.
+    Raises CommandError with the position, and what would be right.
     """
     wrong = _NOT_HEX.search(text)
     if wrong is not None:

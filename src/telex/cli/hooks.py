@@ -1,8 +1,4 @@
-"""Start-up hooks of an application whose failures are one line, with the place in the user's code.
-
-What a hook does is its own business; when it is called, and what follows from its failure, is for
-the server and the command to say.
-"""
+"""Turns the failure of a start-up hook into one line, with the place in the user's code."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StartUpError(CommandError):
-    """A start-up hook failed; the text names it and says why."""
+    """A start-up hook failed; the text names the hook and the reason."""
 
 
 def with_explained_hooks(application: Application) -> Application:

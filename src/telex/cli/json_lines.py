@@ -1,13 +1,13 @@
 """Messages as JSON lines, for programs that read the output of ``telex serve`` and ``decode``.
 
-One object a line, with escapes for all that could drive a terminal:
+One object a line, with escapes for control characters:
 
     {"peer": "127.0.0.1:50110", "header": {…}, "content": …}
 
-``header`` is the header block as the wire format has it. ``content`` is a string for text and any
-JSON value for JSON; other content stands in ``content_base64`` instead, and so does content that
-cannot be read as its header says, with the reason in ``problem``. A peer with a token or a
-certificate has its name in ``identity``, behind ``peer``.
+``header`` is the header block of the message. ``content`` is a string for text and any JSON value
+for JSON. Other content is in ``content_base64`` instead. So is content that does not match its
+header, with the reason in ``problem``. ``identity``, after ``peer``, is the name that a token or a
+certificate proves.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from telex import ContentError, Observer
+from telex.cli.sizes import PROTO_HEADER_SIZE
 
 if TYPE_CHECKING:
     from telex import Message
     from telex.application.peer import Peer
     from telex.cli.terminal import Lines
 
-_PROTO_HEADER_SIZE: Final = 2
 _COMPACT: Final = (",", ":")
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, separators=_COMPACT)
 
@@ -35,18 +35,18 @@ class JsonLines(Observer):
         self._lines: Final = lines
 
     def message_received(self, peer: Peer, message: Message) -> None:
-        """Print the message, with the address of who sent it."""
+        """Print the message, with the address of its sender."""
         header, _body = message.to_buffers()
         origin = {"peer": peer.address}
         if peer.identity is not None:
             origin["identity"] = peer.identity
-        self._lines.line(json_line(message, header[_PROTO_HEADER_SIZE:], **origin))
+        self._lines.line(json_line(message, header[PROTO_HEADER_SIZE:], **origin))
 
 
 def json_line(message: Message, header_block: bytes, **origin: Any) -> str:
-    """Return the message as one line of JSON; ``origin`` says, in front, where it came from.
+    """Return the message as one line of JSON, which begins with the fields of ``origin``.
 
-    The header block goes in as it is: it is JSON already.
+    The header block is inserted unchanged: it is JSON already.
     """
     where = f"{_encoder.encode(origin)[1:-1]}," if origin else ""
     content = _encoder.encode(_content_of(message))[1:]
@@ -69,5 +69,5 @@ def _base64_of(body: bytes) -> dict[str, Any]:
 
 
 def in_ascii(line: str) -> str:
-    """Write a line of JSON so that everything unprintable in it is an escape of JSON."""
+    """Return a line of JSON with every unprintable character as an escape of JSON."""
     return json.dumps(json.loads(line), separators=_COMPACT).replace("\x7f", "\\u007f")

@@ -1,7 +1,6 @@
-"""Finds the application that ``telex serve MODULE:APP`` names, or says in one line why it cannot.
+"""Loads the application that ``telex serve MODULE:APP`` names, or explains a failure in one line.
 
-What the module does while it is imported is its own business; this module only tells its failures
-apart from a name that is wrong.
+A wrong name and a failure during the import get different explanations.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What Telex logs while a command runs, as lines on standard error.
+"""Prints the log of Telex on standard error while a command runs.
 
-The library makes its log printable itself. An application that sets up logging keeps its own way.
+The library has made its log printable already. If the application configures logging, that stays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def shown_log(*, with_endings: bool = True, least: int = logging.WARNING) -> Iterator[None]:
-    """Print what is at least of this level; leave out why connections ended if that is shown."""
+    """Print records of at least level ``least``; ``with_endings`` includes ends of connections."""
     logger = logging.getLogger("telex")
     if logging.getLogger().handlers or logger.handlers:
         yield
@@ -36,7 +36,7 @@ def shown_log(*, with_endings: bool = True, least: int = logging.WARNING) -> Ite
 
 
 def errors_only() -> contextlib.AbstractContextManager[None]:
-    """Print errors alone: whoever asks and waits is told the rest by what is raised."""
+    """Print errors alone: a command that waits for answers raises everything else."""
     return shown_log(least=logging.ERROR)
 
 
@@ -47,12 +47,12 @@ class _LinesHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "red" if record.levelno >= logging.ERROR else "yellow"
-        with contextlib.suppress(OutputError):  # there is nowhere left to say it
+        with contextlib.suppress(OutputError):  # standard error is gone too
             self._lines.line(("telex: ", style), self.format(record))
 
 
 def _tells_of_an_ending(record: logging.LogRecord) -> bool:
-    """Say whether a record is ``ADDRESS: REASON``, the end of a connection, and nothing more."""
+    """Say whether a record is only ``ADDRESS: REASON``, the end of a connection."""
     match record.args:
         case (str(), ProtocolError() | ConnectionClosedError(), *rest):
             return not any(rest)

@@ -1,6 +1,6 @@
-"""The options that describe a message, shared by all commands that make some.
+"""The options that describe a message, for all commands that send messages.
 
-They become a MessageMaker; where content comes from is for the commands to say.
+They become a MessageMaker; the commands give it the content.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import typer
 
 from telex import ContentError, Message, TooLargeError
 from telex.cli.failure import UsageError
-from telex.cli.options import refuse_if, understood
+from telex.cli.options import parse_option, refuse_if
 from telex.cli.sources import MessageMaker, check_encoding, check_line_encoding, parse_header
 
 _OWN_OPTIONS: Final = {
@@ -22,7 +22,9 @@ _OWN_OPTIONS: Final = {
 
 Subject = Annotated[
     str | None,
-    typer.Option("--subject", metavar="SUBJECT", help="What it is about; chooses the handler."),
+    typer.Option(
+        "--subject", metavar="SUBJECT", help="The subject of the message; it chooses the handler."
+    ),
 ]
 Headers = Annotated[
     list[str] | None,
@@ -33,13 +35,15 @@ Headers = Annotated[
 ContentType = Annotated[
     str | None,
     typer.Option(
-        "--content-type", metavar="TYPE", help="What it is, such as text/csv, if not as guessed."
+        "--content-type",
+        metavar="TYPE",
+        help="The content type, such as text/csv, instead of the guessed one.",
     ),
 ]
 Encoding = Annotated[
     str | None,
     typer.Option(
-        "--encoding", metavar="CHARSET", help="The charset it is in on its way, if not UTF-8."
+        "--encoding", metavar="CHARSET", help="The charset of the sent text, if not UTF-8."
     ),
 ]
 
@@ -52,12 +56,12 @@ def message_maker(
     *,
     of_lines: bool = False,
 ) -> MessageMaker:
-    """Return what makes the messages; raises UsageError for what no message has.
+    """Return the MessageMaker for these options; raises UsageError for impossible fields.
 
-    ``of_lines`` says that it must be able to tell where a line ends.
+    With ``of_lines``, the encoding must be one in which the ends of lines can be found.
     """
     if encoding is not None:
-        understood("--encoding", check_line_encoding if of_lines else check_encoding, encoding)
+        parse_option("--encoding", check_line_encoding if of_lines else check_encoding, encoding)
     fields: dict[str, Any] = {"subject": subject, "headers": _read_headers(headers or [])}
     try:
         Message(b"", content_type=content_type, **fields).to_bytes()
@@ -69,7 +73,7 @@ def message_maker(
 def _read_headers(options: list[str]) -> dict[str, Any]:
     headers: dict[str, Any] = {}
     for option in options:
-        name, value = understood("--header", parse_header, option)
+        name, value = parse_option("--header", parse_header, option)
         refuse_if(name in headers, f"--header: {name!r} is there twice")
         refuse_if(name in _OWN_OPTIONS, f"--header: {name!r} is set by {_OWN_OPTIONS.get(name)}")
         headers[name] = value

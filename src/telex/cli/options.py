@@ -1,4 +1,4 @@
-"""Reads what people give as options, and refuses it with the name of the option."""
+"""Parses the values of options; errors begin with the name of the option."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 DEFAULT_ADDRESS: Final = "tcp://127.0.0.1:7766"
 
 
-def understood(option: str, read: Callable[[str], T], text: str) -> T:
-    """Return ``read(text)``; raises UsageError, naming the option, where that finds it wrong."""
+def parse_option(option: str, read: Callable[[str], T], text: str) -> T:
+    """Return ``read(text)``; raises UsageError with the option's name if ``read`` fails."""
     try:
         return read(text)
     except (ValueError, AddressError, ContentError) as problem:
@@ -25,7 +25,7 @@ def understood(option: str, read: Callable[[str], T], text: str) -> T:
 
 @contextlib.contextmanager
 def naming_options(**files: str | None) -> Iterator[None]:
-    """Name the option by which a file came that cannot be used; its name is ``token_file``, say."""
+    """Add the option's name to a CredentialsError; ``token_file=`` is that of ``--token-file``."""
     try:
         yield
     except CredentialsError as problem:
@@ -37,6 +37,6 @@ def naming_options(**files: str | None) -> Iterator[None]:
 
 
 def refuse_if(wrong: bool, problem: str) -> None:
-    """Raise UsageError with this problem if there is one."""
+    """Raise UsageError with this problem if ``wrong``."""
     if wrong:
         raise UsageError(problem)

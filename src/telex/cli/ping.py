@@ -1,4 +1,4 @@
-"""``telex ping``: is a server there, and how long is the way to it and back."""
+"""``telex ping``: tests whether a server answers, and measures the round-trip time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def ping(
         typer.Option("--count", "-c", metavar="N", help="End after N pings, not at Ctrl-C."),
     ] = None,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", metavar="SECONDS", help="The pause between two.")
+        float,
+        typer.Option("--interval", "-i", metavar="SECONDS", help="The pause between two pings."),
     ] = 1.0,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long to wait for each answer.")
@@ -78,7 +79,7 @@ def ping(
 
 
 class _Pings:
-    """Pings over one connection, and how long each answer took."""
+    """Pings over one connection, and their round-trip times."""
 
     def __init__(self, connection: Connection, timeout: float, lines: Lines | None) -> None:
         self.times: Final[list[float]] = []
@@ -95,7 +96,7 @@ class _Pings:
             self._say(f"{self._connection.peer_address}: {self._ping()}")
 
     def summary(self) -> str:
-        """Say in a line how it went."""
+        """Return the last line: how many were answered, and the times."""
         told = f"{counted(self._sent, 'ping')}, {len(self.times):,} answered"
         if not self.times:
             return told

@@ -1,6 +1,6 @@
-"""The Typer program: its commands, and the one place where errors become lines and exit codes.
+"""The Typer program: its commands, and the only place where errors become exit codes.
 
-A command is loaded when it is called; all of them are only where each has its line in the help.
+Only the called command is loaded; all commands are loaded for the help that lists them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _COMMANDS: Final = (
     "decode",
     "wireshark",
 )
-"""In the order of the help; each is the function of that name in the module of that name."""
+"""In the order of the help; each is a function in the module of the same name."""
 
 
 class _Command(TyperCommand):
@@ -84,7 +84,7 @@ def _overview(
 
 
 def _program(arguments: Sequence[str]) -> typer.Typer:
-    """Return what understands this command line: the command that it calls, or else them all."""
+    """Return the program for this command line, with the called command, or else all commands."""
     program = typer.Typer(
         cls=_Program,
         add_completion=False,
@@ -126,7 +126,7 @@ def _report(sentence: str, code: int) -> int:
 
 
 def _usage_sentence(problem: typer.TyperException, arguments: Sequence[str]) -> str:
-    """Put what Typer finds wrong into the one line that it is everywhere else."""
+    """Return the problem that Typer found as one line, as for all other errors."""
     sentence = problem.format_message().rstrip(".")
     context: typer.Context | None = getattr(problem, "ctx", None)
     path = context.command_path if context is not None else "telex"
@@ -137,7 +137,7 @@ def _usage_sentence(problem: typer.TyperException, arguments: Sequence[str]) -> 
 
 
 def _right_address(context: typer.Context, sentence: str, arguments: Sequence[str]) -> str | None:
-    """Say how the command takes an address, where it was given as other commands take theirs."""
+    """Return how the command takes an address, if it was given as other commands take it."""
     names = {parameter.name for parameter in context.command.params}
     if "address" in names and "option: --to" in sentence:
         return "ADDRESS"

@@ -1,4 +1,4 @@
-"""A progress bar on standard error, for work that takes long while a person looks on."""
+"""A progress bar on standard error, for sending that takes long."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
     from telex import Message
 
-_PATIENCE: Final = 0.5
-"""Seconds after which people begin to wonder."""
+_SECONDS_UNTIL_SHOWN: Final = 0.5
+"""Faster sending shows no bar."""
 
 
 class SendingProgress:
-    """Counts what was sent, and shows it while it lasts; ``total`` is in bytes, None if unknown."""
+    """Counts sent messages, and shows a bar; ``total`` is in bytes, None if unknown."""
 
     def __init__(self, total: int | None, *, visible: bool) -> None:
         self.messages: int = 0
         self.bytes: int = 0
         self._total: Final = total
         self._bar: Progress | None = None
-        self._start: Final = threading.Timer(_PATIENCE, self._show) if visible else None
+        self._start: Final = threading.Timer(_SECONDS_UNTIL_SHOWN, self._show) if visible else None
         self._lock: Final = threading.Lock()
         self._is_over = False
 
@@ -50,7 +50,7 @@ class SendingProgress:
                 self._bar.stop()
 
     def add(self, messages: list[Message]) -> None:
-        """Take note of messages that were sent."""
+        """Count messages that were sent."""
         self.messages += len(messages)
         self.bytes += sum(len(message.body) for message in messages)
         if self._bar is not None:
@@ -64,7 +64,7 @@ class SendingProgress:
 
 
 def _bar(total: int | None, size: int, messages: int) -> Progress:
-    """Make a bar that vanishes when it is stopped: the line that is left says what was sent."""
+    """Make a bar that vanishes when it stops; the command then prints the total."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -20,7 +20,7 @@ from telex.cli.destination import (
 )
 from telex.cli.log import errors_only
 from telex.cli.message_options import ContentType, Encoding, Headers, Subject, message_maker
-from telex.cli.options import DEFAULT_ADDRESS, refuse_if, understood
+from telex.cli.options import DEFAULT_ADDRESS, parse_option, refuse_if
 from telex.cli.sources import INPUT
 from telex.cli.terminal import standard_input
 
@@ -65,13 +65,12 @@ def request(
     TEXT is the content; - is all of standard input. Without TEXT, --json and
     --file the request has no content.
 
-    An answer goes into a file or a pipe as it is, byte for byte, and JSON ends
-    its line. On a terminal text is shown with escapes for all that could drive
-    the terminal, and anything else is described. An answer in parts is printed
-    part by part.
+    A file or a pipe gets the answer unchanged, byte for byte, with a newline
+    after JSON. On a terminal, text is shown with escapes for control characters,
+    and other content is described. An answer in parts is printed part by part.
 
-    If the server refuses or fails, that is one line on stderr, with its code, and
-    the exit code is 1; so it is when no answer comes in time.
+    If the server refuses or fails, stderr gets one line with the error's code,
+    and the exit code is 1. The same happens when no answer comes in time.
 
     The variable TELEX_TOKEN holds the token where there is no --token-file.
     """
@@ -96,5 +95,5 @@ def _make(
     if text is not None:
         return maker.from_text(text)
     if json_text is not None:
-        return understood("--json", maker.from_json, json_text)
+        return parse_option("--json", maker.from_json, json_text)
     return maker.from_nothing() if file is None else maker.from_file(file)

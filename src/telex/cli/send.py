@@ -1,4 +1,4 @@
-"""``telex send``: messages from arguments, files and standard input to a server."""
+"""``telex send``: sends messages from arguments, files and standard input to a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from telex.cli.destination import (
 )
 from telex.cli.log import shown_log
 from telex.cli.message_options import ContentType, Encoding, Headers, Subject, message_maker
-from telex.cli.options import DEFAULT_ADDRESS, refuse_if, understood
+from telex.cli.options import DEFAULT_ADDRESS, parse_option, refuse_if
 from telex.cli.progress import SendingProgress
 from telex.cli.sizes import counted, parse_size
 from telex.cli.sources import INPUT
@@ -49,9 +49,9 @@ def send(
     ] = None,
     lines: Annotated[
         bool,
-        typer.Option("--lines", metavar="", help="With -: send each line as soon as it has come."),
+        typer.Option("--lines", metavar="", help="With -: send each line as soon as it arrives."),
     ] = False,
-    count: Annotated[int, typer.Option(metavar="N", help="Send it all N times.")] = 1,
+    count: Annotated[int, typer.Option(metavar="N", help="Send all messages N times.")] = 1,
     subject: Subject = None,
     header: Headers = None,
     content_type: ContentType = None,
@@ -73,7 +73,7 @@ def send(
     ] = 60.0,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", metavar="", help="Say nothing but errors."),
+        typer.Option("--quiet", "-q", metavar="", help="Print errors only."),
     ] = False,
     token_file: TokenFile = None,
     ca: Authority = None,
@@ -87,13 +87,13 @@ def send(
     files, standard input. If one of them cannot be made, nothing is sent, except
     with --lines.
 
-    Bytes of files and standard input travel as they are. The name of a file says
-    what it is; standard input is text if it is UTF-8, or if --encoding is given.
+    Files and standard input are sent unchanged. The name of a file tells its
+    content type; standard input is text if it is UTF-8, or with --encoding.
 
-    The exit code is 1 if the server refuses a message, goes away too early, or
-    has not read everything in time after the last of it was sent. That no handler
-    takes a subject is no refusal: it is in the server's log alone. What its
-    application sends back is not shown.
+    The exit code is 1 if the server refuses a message, ends the connection, or
+    has not read everything in time after the last message. A subject without a
+    handler is no refusal: only the server's log mentions it. Messages from the
+    server are not shown.
 
     The variable TELEX_TOKEN holds the token where there is no --token-file.
     """
@@ -102,7 +102,9 @@ def send(
     refuse_if(delay < 0, "--delay: it must not be negative")
     refuse_if(delay > 0 and chunk_size is None, "--delay: it needs --chunk-size")
     refuse_if(not timeout > 0, "--timeout: it must be more than 0")
-    piece_size = None if chunk_size is None else understood("--chunk-size", parse_size, chunk_size)
+    piece_size = (
+        None if chunk_size is None else parse_option("--chunk-size", parse_size, chunk_size)
+    )
     refuse_if(piece_size == 0, "--chunk-size: a piece has at least 1 byte")
     maker = message_maker(subject, header, content_type, encoding, of_lines=lines)
     destination = read_destination(to, token_file, ca, cert, key, insecure)
@@ -125,7 +127,7 @@ def send(
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """What is to be sent, as it was asked for."""
+    """The contents to send, as the command line gives them."""
 
     texts: list[str]
     json_texts: list[str]
@@ -134,7 +136,7 @@ class _Contents:
     count: int
 
     def check(self) -> None:
-        """Refuse what does not go together."""
+        """Raise UsageError for options that do not fit together."""
         is_empty = not (self.texts or self.json_texts or self.files)
         reads_input = INPUT in self.texts
         refuse_if(is_empty, "nothing to send: give TEXT, --json, --file, or - for standard input")
@@ -144,9 +146,9 @@ class _Contents:
         refuse_if(self.lines and self.count > 1, "--count: lines can be read only once")
 
     def read(self, maker: MessageMaker) -> list[Message]:
-        """Make all messages but those of lines, which are made as they come."""
+        """Make all messages except those of ``--lines``, which are made one by one later."""
         messages = [maker.from_text(text) for text in self.texts if text != INPUT]
-        messages += [understood("--json", maker.from_json, text) for text in self.json_texts]
+        messages += [parse_option("--json", maker.from_json, text) for text in self.json_texts]
         messages += [maker.from_file(path) for path in self.files]
         if INPUT in self.texts and not self.lines:
             messages.append(maker.from_stream(standard_input()))
@@ -154,7 +156,7 @@ class _Contents:
 
 
 def _batches(messages: list[Message], count: int) -> Iterator[list[Message]]:
-    """Yield the messages, ``count`` times over, in lists that are neither long nor large."""
+    """Yield the messages, repeated ``count`` times, in lists of limited length and size."""
     batch: list[Message] = []
     size = 0
     for message in itertools.chain.from_iterable(itertools.repeat(messages, count)):

@@ -1,4 +1,4 @@
-"""``telex serve``: a server that shows what arrives, with or without an application behind it."""
+"""``telex serve``: a server that shows what arrives, with or without an application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from telex import Address
 from telex.cli.json_lines import JsonLines
 from telex.cli.loading import load_application
 from telex.cli.log import shown_log
-from telex.cli.options import DEFAULT_ADDRESS, refuse_if, understood
+from telex.cli.monitoring import Admins, MetricsAddress, MetricsServer, NoAdmins, admins_at
+from telex.cli.options import DEFAULT_ADDRESS, parse_option, refuse_if
 from telex.cli.serve_options import (
     Certificate,
     ClientAuthority,
@@ -30,7 +31,6 @@ from telex.cli.server_output import ServerOutput
 from telex.cli.serving import serve_by_workers, serve_here
 from telex.cli.terminal import standard_error
 from telex.cli.transcript import MessagesOnly, Transcript, answers_nothing
-from telex.cli.watching import Admins, MetricsAddress, MetricsServer, NoAdmins, admins_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,20 +83,20 @@ def serve(
     """Serve, and show what arrives: connections, bytes and messages.
 
     MODULE:APP names the application that handles the messages: orders:app is app
-    in orders.py, here or installed. Without it, messages are only shown, and who
-    sends a request is told that nobody here answers it (no-handler).
+    in orders.py, here or installed. Without it, messages are only shown, and a
+    request gets the error no-handler.
 
-    Whatever comes from a peer is shown with escapes for all that could drive a
-    terminal, and long content is cut. Nothing is cut with --json, where a message
-    is {"peer": "HOST:PORT", "header": {…}, "content": …}; content that is neither
-    text nor JSON, or not what its header says, is in "content_base64" instead.
-    Warnings and errors go to stderr. Why a connection ended is shown with the
-    rest, or with --quiet and --json goes to stderr, too.
+    Control characters of peers are shown as escapes, and long content is cut.
+    Nothing is cut with --json, where a message is
+    {"peer": "HOST:PORT", "header": {…}, "content": …}; content that is neither
+    text nor JSON, or does not match its header, is in "content_base64" instead.
+    Warnings and errors go to stderr. With --quiet and --json, the reasons why
+    connections ended go there too.
 
-    Ctrl-C and SIGTERM end it, with exit code 0: what was received is answered,
-    and every peer is told. A second signal ends it at once.
+    Ctrl-C and SIGTERM end the server, with exit code 0: it answers what it has
+    received, and tells every peer. A second signal ends it at once.
     """
-    address = understood("--listen", Address.parse, listen)
+    address = parse_option("--listen", Address.parse, listen)
     limits = read_limits(
         max_content_size, max_buffered, max_connections, idle_timeout, drain_timeout
     )
@@ -124,14 +124,14 @@ def serve(
         output.end_with(end)
 
     with shown_log(with_endings=quiet or as_json):
-        terms = {"limits": limits, "observer": observers, **safety.read()}
-        terms["admins"] = admins_at(address, admin or [], safety, nobody=no_admin)
-        terms["with_asyncio"] = with_asyncio or bool(handlers.async_names)
+        options = {"limits": limits, "observer": observers, **safety.read()}
+        options["admins"] = admins_at(address, admin or [], safety, nobody=no_admin)
+        options["with_asyncio"] = with_asyncio or bool(handlers.async_names)
         code = 0
         if workers == 1:
-            serve_here(handlers, address, announce, begin, **terms)
+            serve_here(handlers, address, announce, begin, **options)
         else:
-            code = serve_by_workers(workers, handlers, address, announce, begin, **terms)
+            code = serve_by_workers(workers, handlers, address, announce, begin, **options)
             output.look()
     output.check()
     return code

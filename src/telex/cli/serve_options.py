@@ -1,7 +1,4 @@
-"""The terms on which ``telex serve`` serves: the options for TLS, tokens and limits.
-
-What they mean is read and checked here; who serves on these terms is not known.
-"""
+"""The options of ``telex serve`` for TLS, tokens and limits: defined, read and checked here."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import typer
 
 from telex import Address, Limits
 from telex.cli.failure import UsageError
-from telex.cli.options import naming_options, refuse_if, understood
+from telex.cli.options import naming_options, parse_option, refuse_if
 from telex.cli.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -37,7 +34,7 @@ Key = Annotated[
     typer.Option(
         "--key",
         metavar="PATH",
-        help="Its key, if that is not in the same file.",
+        help="The key of --cert, if it is not in the same file.",
         rich_help_panel=_SAFETY,
     ),
 ]
@@ -46,7 +43,7 @@ ClientAuthority = Annotated[
     typer.Option(
         "--client-ca",
         metavar="PATH",
-        help="Serve only those with a certificate from these authorities.",
+        help="Serve only clients with a certificate from these authorities.",
         rich_help_panel=_SAFETY,
     ),
 ]
@@ -55,7 +52,7 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         metavar="PATH",
-        help="Serve only those with one of these tokens: NAME TOKEN on each line.",
+        help="Serve only clients with one of these tokens: NAME TOKEN on each line.",
         rich_help_panel=_SAFETY,
     ),
 ]
@@ -82,7 +79,7 @@ MaxBuffered = Annotated[
     typer.Option(
         "--max-buffered",
         metavar="SIZE",
-        help="End the largest connection when all together hold more.",
+        help="End the largest connection when all connections hold more.",
         rich_help_panel=_LIMITS,
     ),
 ]
@@ -91,7 +88,7 @@ MaxConnections = Annotated[
     typer.Option(
         "--max-connections",
         metavar="N",
-        help="Refuse more connections than these.",
+        help="Serve at most N connections, and refuse others.",
         rich_help_panel=_LIMITS,
     ),
 ]
@@ -117,7 +114,7 @@ DrainTimeout = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """Who is let in, and whether others can read along; see ``read``."""
+    """The options for TLS and tokens; see ``read``."""
 
     certificate: str | None
     key: str | None
@@ -126,7 +123,7 @@ class Safety:
     insecure: bool
 
     def check(self, address: Address) -> None:
-        """Raise UsageError for options that do not go together."""
+        """Raise UsageError for options that do not fit together."""
         is_tls = address.scheme == "tls"
         refuse_if(is_tls and self.certificate is None, f"--listen: {address} needs --cert")
         refuse_if(
@@ -170,9 +167,9 @@ def read_limits(
     idle_timeout: float | None,
     drain_timeout: float,
 ) -> Limits:
-    """Return the limits that were asked for; raises UsageError."""
-    content = understood("--max-content-size", parse_size, max_content_size)
-    buffered = understood("--max-buffered", parse_size, max_buffered)
+    """Return the limits of these options; raises UsageError."""
+    content = parse_option("--max-content-size", parse_size, max_content_size)
+    buffered = parse_option("--max-buffered", parse_size, max_buffered)
     refuse_if(buffered < 1, "--max-buffered: it must be at least 1 byte")
     refuse_if(max_connections < 1, "--max-connections: it must be at least 1")
     for option, seconds in (("--idle-timeout", idle_timeout), ("--drain-timeout", drain_timeout)):

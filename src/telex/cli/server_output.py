@@ -1,7 +1,7 @@
-"""Standard output of a server: when it fails the server has to end, and must not break.
+"""Standard output of a server: when the output fails, the server shuts down as usual.
 
-Whoever writes to it is in the middle of serving others, so nothing is raised there; the one who
-started the server asks afterwards.
+Lines are written while the server works, so writing raises nothing. The command asks for the error
+after the server has ended.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ServerOutput(Lines):
                 self._fail(problem)
 
     def end_with(self, end: Callable[[], None]) -> None:
-        """Call ``end`` as soon as nobody reads the output: a server may have nothing to print."""
+        """Call ``end`` as soon as nobody reads the output, even if nothing is printed."""
         self._end = end
         if self._problem is not None:
             end()
@@ -54,11 +54,11 @@ class ServerOutput(Lines):
         if self._is_closed(None):
             self._fail(OutputClosedError("nobody reads the output"))
 
-    def _is_closed(self, patience: int | None) -> bool:
-        """Wait until nobody reads the output; return whether that is so in time."""
+    def _is_closed(self, timeout: int | None) -> bool:
+        """Wait at most ``timeout`` ms until nobody reads the output; return whether that is so."""
         poll = select.poll()
         poll.register(self.stream, 0)  # no event is asked for: POLLERR and POLLHUP always come
-        return bool(poll.poll(patience))
+        return bool(poll.poll(timeout))
 
     def _fail(self, problem: OutputError) -> None:
         self._problem = self._problem or problem

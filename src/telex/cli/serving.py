@@ -1,7 +1,6 @@
-"""Runs a server of either front-end, in this process or in several, until it is told to end.
+"""Runs a server of either front-end, in this process or in several, until it shuts down.
 
-Nobody is told that it listens before the application's start-up hooks are through. What is served,
-on which terms, and what is printed about it, is said by the command.
+The address is announced after the start-up hooks of the application have succeeded.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ if TYPE_CHECKING:
     from telex.network.listener import SharedAddress
 
 Announce = Callable[["Address"], None]
-"""What is called once, with the actual address, when all that are to serve there do."""
+"""Is called once, with the actual address, when all processes serve."""
 
 Begin = Callable[[Callable[[], None]], None]
-"""What is called in each serving process, with what ends it all; it may raise StartUpError."""
+"""Is called in each serving process, with a function that ends all; may raise StartUpError."""
 
 _LAST: Final = b"."
 
 _SIZE_OF_INT: Final = 4
 
 _LONGEST: Final = 4_000
-"""Bytes of a sentence between processes, and ``_END`` behind it: a pipe takes them as one."""
+"""Bytes of a text between processes, with ``_END`` after it: a pipe writes so many at once."""
 
 _END: Final = b"\0"
 
@@ -43,14 +42,14 @@ logger: Final = safe_logger("telex.server")
 
 
 class _Server(Protocol):
-    """What the servers of both front-ends have in common."""
+    """The common part of the servers of both front-ends."""
 
     @property
     def address(self) -> Address:
-        """Where it listens."""
+        """The address that the server listens on."""
 
     def shutdown(self) -> None:
-        """Have it end."""
+        """Begin to shut down."""
 
 
 def serve_here(
@@ -60,7 +59,7 @@ def serve_here(
     begin: Begin,
     *,
     with_asyncio: bool,
-    **terms: Any,
+    **options: Any,
 ) -> None:
     """Serve in this process. Raises StartUpError."""
 
@@ -68,7 +67,7 @@ def serve_here(
         begin(server.shutdown)
         announce(server.address)
 
-    _serve(application, address, start, with_asyncio, terms)
+    _serve(application, address, start, with_asyncio, options)
 
 
 def serve_by_workers(
@@ -79,19 +78,19 @@ def serve_by_workers(
     begin: Begin,
     *,
     with_asyncio: bool,
-    **terms: Any,
+    **options: Any,
 ) -> int:
     """Serve in ``count`` processes that share the address; return an exit code.
 
-    Raises StartUpError when one of the first processes cannot start: then none is replaced. One
-    that takes the place of another may fail for a reason that passes, and is replaced.
+    Raises StartUpError when one of the first processes cannot start; then no process is replaced. A
+    process that replaces another one may fail for a temporary reason, and is replaced again.
     """
     from telex.network.listener import SharedAddress
     from telex.server.options import check_terms
     from telex.server.workers import run_workers
 
-    tls = terms["tls"]
-    check_terms(address, tls, terms["insecure"])
+    tls = options["tls"]
+    check_terms(address, tls, options["insecure"])
     countdown = _Countdown(count)
     failures = _Failures()
 
@@ -102,7 +101,7 @@ def serve_by_workers(
                 announce(server.address)
 
         try:
-            _serve(application, shared, start, with_asyncio, terms)
+            _serve(application, shared, start, with_asyncio, options)
         except StartUpError as failure:
             if countdown.is_over():
                 logger.error("%s", failure)
@@ -116,7 +115,7 @@ def serve_by_workers(
             shared,
             work,
             reloads=tls is not None,
-            drain_timeout=terms["limits"].drain_timeout,
+            drain_timeout=options["limits"].drain_timeout,
         )
     failures.check()
     return code
@@ -127,23 +126,23 @@ def _serve(
     address: Address | SharedAddress,
     start: Callable[[_Server], None],
     with_asyncio: bool,
-    terms: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
     if with_asyncio:
         from telex import asyncio
 
-        asyncio.run(_serve_with_asyncio(application, address, start, terms))
+        asyncio.run(_serve_with_asyncio(application, address, start, options))
     else:
         from telex import sync
 
         explained = with_explained_hooks(application)
-        with sync.serve(explained, address, **terms) as server:
+        with sync.serve(explained, address, **options) as server:
             explained.startup_hooks.append(lambda: start(server))
             server.serve_forever()
 
 
 class _Countdown:
-    """Counts the processes that are ready, of all that were forked after this was made."""
+    """Counts the processes that are ready, among those that are forked later."""
 
     def __init__(self, count: int) -> None:
         self._left, given = os.pipe()
@@ -151,17 +150,17 @@ class _Countdown:
         os.close(given)
 
     def is_last(self) -> bool:
-        """Count the calling process; say whether it completes the number. Later ones do not."""
+        """Count the calling process; return whether it is the last of the number."""
         return os.read(self._left, 1) == _LAST
 
     def is_over(self) -> bool:
-        """Say whether the number was complete, so that the calling process is a later one."""
+        """Return whether the number is complete: the calling process replaces another."""
         waiting = fcntl.ioctl(self._left, termios.FIONREAD, bytes(_SIZE_OF_INT))
         return not any(waiting)
 
 
 class _Failures:
-    """Brings what a process failed of to the one that has forked it."""
+    """Sends the failure of a forked process to its parent."""
 
     def __init__(self) -> None:
         self._arrivals, self._writer = os.pipe()
@@ -169,13 +168,13 @@ class _Failures:
             os.set_blocking(end, False)
 
     def tell(self, failure: StartUpError) -> None:
-        """Say in a forked process why it ends."""
-        with contextlib.suppress(BlockingIOError):  # so many have failed that it is known
+        """Send, in a forked process, the reason why it ends."""
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of other failures
             os.write(self._writer, str(failure).encode("utf-8", "replace")[:_LONGEST] + _END)
 
     def check(self) -> None:
-        """Raise what the first process has told, if any has, when all have ended."""
-        with contextlib.suppress(BlockingIOError):  # none has
+        """Raise the first failure, if any, after all processes have ended."""
+        with contextlib.suppress(BlockingIOError):  # no process has failed
             first = os.read(self._arrivals, _LONGEST).partition(_END)[0]
             raise StartUpError(first.decode("utf-8", "replace"))
 
@@ -184,20 +183,20 @@ async def _serve_with_asyncio(
     application: Application,
     address: Address | SharedAddress,
     start: Callable[[_Server], None],
-    terms: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
     from telex import asyncio
 
-    async with asyncio.serve(with_explained_hooks(application), address, **terms) as server:
+    async with asyncio.serve(with_explained_hooks(application), address, **options) as server:
         _end_by_signals(server)
         start(server)
         await server.serve_forever()
 
 
 def _end_by_signals(server: _Server) -> None:
-    """Have Ctrl-C and SIGTERM end the server from now on: who reads that it listens may act.
+    """Shut the server down at Ctrl-C and SIGTERM, until it serves and handles them itself.
 
-    The server handles them itself as soon as it serves.
+    A program that reads the announcement may send a signal at once.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: server.shutdown())

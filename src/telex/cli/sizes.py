@@ -1,9 +1,12 @@
-"""Sizes in bytes as people write and read them: ``20``, ``64KiB``, ``100MB``, ``1,024 bytes``."""
+"""Parses and writes sizes in bytes: ``20``, ``64KiB``, ``100MB``, ``1,024 bytes``."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+PROTO_HEADER_SIZE: Final = 2
+"""Bytes of the proto-header, which precedes the header block of each message."""
 
 _SIZE: Final = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 _UNITS: Final = {
@@ -19,13 +22,13 @@ _UNITS: Final = {
 
 
 def parse_size(text: str) -> int:
-    """Return the number of bytes that ``text`` means.
+    """Return the number of bytes.
 
     >>> parse_size("16MiB")
     16777216
 
-    Raises ValueError, saying what would be right, for anything else than a whole number with or
-    without one of the units B, kB, MB, GB, KiB, MiB and GiB.
+    ``text`` is a whole number, with or without one of the units B, kB, MB, GB, KiB, MiB and GiB.
+    Raises ValueError, which says what would be right.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None or match[2].lower() not in _UNITS:

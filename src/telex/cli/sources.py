@@ -1,7 +1,6 @@
-"""Where the messages of ``telex send`` come from: arguments, files and standard input.
+"""Makes messages of arguments, files and standard input, for ``telex send`` and other commands.
 
-What is read here becomes messages; where those go, this module does not know. The bytes of a file
-travel as they are, whatever they are.
+The bytes of a file are sent unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from io import BufferedIOBase
 
 INPUT: Final = "-"
-"""What stands for standard input."""
+"""The argument that means standard input."""
 
 _TEXT: Final = "text/plain"
 _JSON: Final = "application/json"
@@ -34,7 +33,7 @@ _LONGEST_SHOWN: Final = 60
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says; raises ValueError with the position of what is wrong."""
+    """Return the value of a JSON text; raises ValueError with the position of the error."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as problem:
@@ -78,17 +77,17 @@ def check_encoding(encoding: str) -> None:
 
 
 def check_line_encoding(encoding: str) -> None:
-    """Raise ContentError or ValueError for a charset whose lines cannot be found."""
+    """Raise ContentError or ValueError for a charset in which ends of lines cannot be found."""
     check_encoding(encoding)
     if encoding != BINARY and "\n".encode(codec_of(encoding)) != b"\n":
         raise ValueError(f"in {encoding!r} a line does not end with the byte 0a; send it whole")
 
 
 class MessageMaker:
-    """Makes messages of what is read; every one gets the same fields.
+    """Makes messages that all have the same fields.
 
-    ``encoding`` is the charset of text and JSON, ``content_type`` what all of it is; each is None
-    where it follows from the content. ``fields`` are further keyword arguments of Message.
+    ``encoding`` is the charset of text and JSON, ``content_type`` the type of all contents; None
+    derives them from the content. ``fields`` are further keyword arguments of Message.
     """
 
     def __init__(self, encoding: str | None, content_type: str | None, **fields: Any) -> None:
@@ -97,7 +96,7 @@ class MessageMaker:
         self._fields: Final = fields
 
     def from_text(self, text: str) -> Message:
-        """Make a message of text; raises ContentError where the charset does not have it."""
+        """Make a message of text; raises ContentError if the charset cannot encode it."""
         encoding = None if self._encoding == BINARY else self._encoding
         body = Message(text, encoding=encoding).body
         return self._message(body, _TEXT, "it")
@@ -107,7 +106,7 @@ class MessageMaker:
         return self._message(b"", OCTET_STREAM, "it")
 
     def from_json(self, text: str) -> Message:
-        """Make a message of JSON text; raises ValueError where it is not."""
+        """Make a message of JSON text; raises ValueError for invalid JSON."""
         body = Message(parse_json(text), content_type=_JSON, encoding=self._encoding).body
         return self._message(body, _JSON, "it")
 
@@ -116,16 +115,17 @@ class MessageMaker:
         return self._message(Path(path).read_bytes(), _content_type_of(path), path)
 
     def from_stream(self, stream: BufferedIOBase) -> Message:
-        """Make one message of all that a stream holds: text where it is text."""
+        """Make one message of a whole stream; valid UTF-8 becomes text."""
         data = stream.read()
         is_text = self._encoding is not None or _why_not_text(data, "utf-8") is None
         return self._message(data, _TEXT if is_text else OCTET_STREAM, "standard input")
 
     def from_lines(self, stream: BufferedIOBase) -> Iterator[list[Message]]:
-        r"""Make a message of each line, without its ``\n``; yields together what came together.
+        r"""Make a message of each line, without its ``\n``; yield the lines of each read together.
 
-        So a fast stream goes out in large pieces and a slow one without delay. Raises CommandError
-        at a line that is not in the charset asked for, after those before it were yielded.
+        So the lines of a fast stream are sent in large batches, and those of a slow one without
+        delay. Raises CommandError at a line that is not valid in the charset, after yielding the
+        lines before.
         """
         number = 0
         for lines in _line_batches(stream):
@@ -149,7 +149,7 @@ class MessageMaker:
         )
 
     def _encoding_of(self, body: bytes, form: int, source: str) -> str:
-        """Say what the content-encoding is; raises CommandError if it is not what was asked for."""
+        """Return the content-encoding; raises CommandError if ``body`` is not valid in it."""
         if form == BYTES or self._encoding == BINARY:
             return BINARY
         problem = _why_not_text(body, self._encoding or "utf-8")
@@ -178,7 +178,7 @@ def _content_type_of(path: str) -> str:
 
 
 def _line_batches(stream: BufferedIOBase) -> Iterator[list[bytes]]:
-    """Yield the lines that each read completed, and at the end the one that nothing ended."""
+    """Yield the lines that each read completes, and at the end an unfinished last line."""
     begun = bytearray()
     while data := stream.read1(_READ_AT_ONCE):
         complete, newline, rest = data.rpartition(b"\n")

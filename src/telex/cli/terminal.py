@@ -1,7 +1,7 @@
 """Whole lines on standard output and standard error: styled on a terminal, plain anywhere else.
 
-Everything the commands print goes through here, a line at a time, from any thread. Text that a
-peer or a file had a hand in must be ``printable`` before it comes here; markup is never read.
+Commands print everything through this module, line by line, from any thread. Text of a peer or of a
+file must be ``printable`` already; markup is never interpreted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Part = str | tuple[str, str]
 
 
 class OutputError(Exception):
-    """A line could not be written, and neither will those after it; the text says why."""
+    """A line could not be written, nor can later lines; the text says why."""
 
 
 class OutputClosedError(OutputError):
@@ -33,7 +33,7 @@ class OutputClosedError(OutputError):
 
 
 class Lines:
-    """Writes lines to a stream, each at once, so that a pipe sees them when they are made."""
+    """Writes lines to a stream, and flushes each of them."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream: Final = stream
@@ -44,7 +44,7 @@ class Lines:
             reconfigure(errors="backslashreplace")
 
     def line(self, *parts: Part) -> None:
-        """Write one line; raises OutputError when that is not possible (any more)."""
+        """Write one line; raises OutputError when the stream fails."""
         with self._lock, writing_to(self.stream):
             self._write(parts)
 
@@ -61,7 +61,7 @@ class Lines:
 
 @contextlib.contextmanager
 def writing_to(stream: TextIO) -> Iterator[None]:
-    """Turn what goes wrong with a stream into OutputError, and have it not go wrong once more."""
+    """Turn the error of a stream into OutputError, and prevent the same error at exit."""
     try:
         yield
     except BrokenPipeError as problem:
@@ -74,7 +74,7 @@ def writing_to(stream: TextIO) -> Iterator[None]:
 
 
 def _styled_console(stream: TextIO) -> Console | None:
-    """Return Rich's console for a terminal that shows styles, and None where plain text is due."""
+    """Return a console of Rich for a terminal with styles, and None for plain text."""
     if not stream.isatty():
         return None
     from rich.console import Console
@@ -86,7 +86,7 @@ def _styled_console(stream: TextIO) -> Console | None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere, so that the exit does not fail over it once more."""
+    """Discard the buffer of a stream, so that flushing at exit does not fail again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -94,17 +94,17 @@ def _discard(stream: TextIO) -> None:
 
 
 def standard_output() -> Lines:
-    """Return the lines of standard output: what the command was asked for."""
+    """Return the lines of standard output: the results of a command."""
     return Lines(sys.stdout)
 
 
 def standard_error() -> Lines:
-    """Return the lines of standard error: what is said about it."""
+    """Return the lines of standard error: errors and remarks."""
     return Lines(sys.stderr)
 
 
 def standard_input() -> BufferedIOBase:
-    """Return the bytes of standard input; raises CommandError where the program was given none."""
+    """Return the bytes of standard input; raises CommandError if standard input is closed."""
     if sys.stdin is None:
         raise CommandError("standard input is closed")
     return cast("BufferedIOBase", sys.stdin.buffer)

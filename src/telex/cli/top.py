@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,21 +23,31 @@ from telex.cli.failure import CommandError
 from telex.cli.json_lines import in_ascii
 from telex.cli.log import errors_only
 from telex.cli.options import DEFAULT_ADDRESS, refuse_if
+from telex.cli.sizes import counted
 from telex.cli.terminal import standard_output
-from telex.cli.top_rows import TITLES, Column, rows_of, sorted_rows
-from telex.cli.top_view import View, headline
+from telex.cli.top_rows import TEXTS, Column, rows_of, short_number
 from telex.observation.administration import CLOSE, LIST, CloseOrder, Snapshot
 from telex.printable import printable
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from telex import Message
+    from telex.cli.destination import Destination
+    from telex.cli.top_rows import Row
     from telex.sync import Connection
 
-_PATIENCE: Final = 10.0
-"""Seconds that a server has for an answer before there is none."""
+_ANSWER_SECONDS: Final = 10.0
+"""How long the server may take to answer."""
 
-_LARGEST: Final = 256 * 1024 * 1024
-"""Bytes that a snapshot may have."""
+_MAX_SNAPSHOT_SIZE: Final = 256 * 1024 * 1024
+"""Bytes."""
+
+_OTHER_LINES: Final = 3
+"""Lines of the screen that are not rows: the head, the titles, and the foot."""
+
+_UNCUT: Final = 10_000
+"""Columns of output in which Rich cuts no text."""
 
 
 def top(
@@ -44,145 +55,180 @@ def top(
         str, typer.Argument(metavar="ADDRESS", hidden=True, show_default=False)
     ] = DEFAULT_ADDRESS,
     interval: Annotated[
-        float, typer.Option("--interval", "-i", metavar="SECONDS", help="The time between two.")
+        float,
+        typer.Option("--interval", "-i", metavar="SECONDS", help="The time between two tables."),
     ] = 1.0,
     sort: Annotated[
-        Column,
-        typer.Option(metavar="COLUMN", help="What to sort by at first; see above."),
+        Column, typer.Option(metavar="COLUMN", help="The column to sort by; see above.")
     ] = Column.MESSAGES_IN,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", metavar="", help="Sort in the opposite order.")
+    ] = False,
     once: Annotated[
         bool, typer.Option("--once", metavar="", help="Print one table, and end.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", metavar="", help="Print what the server says, as JSON.")
+        bool, typer.Option("--json", metavar="", help="Print all counters as JSON, and end.")
     ] = False,
+    close: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Close the connection of this name, and end."),
+    ] = None,
     token_file: TokenFile = None,
     ca: Authority = None,
     cert: Certificate = None,
     key: Key = None,
     insecure: Insecure = False,
 ) -> None:
-    """Watch the connections of a running server, and close one.
+    """Show the connections of a running server, or close one.
 
-    ADDRESS is where it listens: tcp:// or tls://HOST:PORT, or unix://PATH. It
-    answers those whom telex serve --admin NAME names, by token or certificate,
-    and at a Unix socket who runs as the same user as the server, or as root.
+    ADDRESS is where the server listens: tcp:// or tls://HOST:PORT, or
+    unix://PATH. It answers operators alone: clients whose name, by token or
+    certificate, telex serve --admin has; at a Unix socket also its own user, and
+    root.
 
     Columns to sort by: name, identity, age, in and out (messages a second),
     bytes-in and bytes-out (a second), unsent and partial (bytes), slowest (the
-    handler that took longest; + says that it is still at work).
+    handler that took longest; + means that it still runs).
 
-    Keys: left and right choose the column, r turns the order round, up and down
-    choose a connection, x closes it when y confirms that, q ends.
+    On a terminal the table is renewed until Ctrl-C, with as many connections as
+    there are lines. Elsewhere, and with --once, one table is printed, with all
+    connections and the rates of one interval.
 
-    Where no terminal is, it prints one table and ends, as with --once: rates are
-    those of one interval. With --json it prints at once all that was counted.
     With several workers, one of them answers, for its own connections.
 
     The variable TELEX_TOKEN holds the token where there is no --token-file.
     """
     refuse_if(not interval > 0, "--interval: it must be more than 0")
+    refuse_if(as_json and close is not None, "--close: it cannot be together with --json")
     destination = read_destination(address, token_file, ca, cert, key, insecure, option="ADDRESS")
-    limits = Limits(max_content_size=_LARGEST, max_buffered=2 * _LARGEST)
+    limits = Limits(max_content_size=_MAX_SNAPSHOT_SIZE, max_buffered=2 * _MAX_SNAPSHOT_SIZE)
     with errors_only(), destination.connect(limits) as connection:
-        operator = _Operator(connection)
-        if as_json:
-            standard_output().line(in_ascii(operator.answer().body.decode("utf-8")))
-        elif once or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            _print_once(operator, str(destination.address), sort, interval)
+        if close is not None:
+            for name in close_connection(connection, close):
+                standard_output().line(f"{printable(name)} is closed")
+        elif as_json:
+            standard_output().line(in_ascii(_answer(connection).body.decode("utf-8")))
+        elif once or not _can_renew():
+            before = _snapshot(connection)
+            time.sleep(interval)
+            snapshot = _snapshot(connection)
+            _print(rows_of(snapshot, before, sort, reverse), headline(destination, snapshot))
         else:
             with contextlib.suppress(KeyboardInterrupt):
-                _watch(operator, str(destination.address), sort, interval)
+                _renew(connection, destination, interval, sort, reverse)
 
 
-class _Operator:
-    """Asks the server, and says in a sentence what is wrong if it does not answer."""
+def close_connection(connection: Connection, name: str) -> list[str]:
+    """Have the server close the connections that the table shows as ``name``; return their names.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Final = connection
-
-    def answer(self) -> Message:
-        """Return what the server says of its connections.
-
-        Raises CommandError, and RequestTimeoutError.
-        """
-        try:
-            answer = self._connection.request(None, subject=LIST, timeout=_PATIENCE)
-            answer.decode(Snapshot)
-        except RemoteError as error:
-            raise CommandError(_explained(error)) from error
-        except ContentError as error:
-            raise CommandError(
-                "the server's application has answered, and not the server: "
-                "nobody may use telex top there (see: telex serve --admin)"
-            ) from error
-        return answer
-
-    def snapshot(self) -> Snapshot:
-        """Return it as what it means; see ``answer``."""
-        return self.answer().decode(Snapshot)
-
-    def close(self, number: int) -> str:
-        """Close a connection; return a sentence about it."""
-        try:
-            order = CloseOrder(number)
-            answer = self._connection.request(order, subject=CLOSE, timeout=_PATIENCE)
-        except (RemoteError, RequestTimeoutError) as error:
-            return printable(str(error))
-        try:
-            return f"{printable(answer.decode(dict[str, str])['closed'])} is closed"
-        except (ContentError, KeyError):
-            return "the server has answered something else than that it is closed"
+    The server closes by number. Each process has numbers of its own, so ``name`` is looked up in
+    the process that then closes. Raises CommandError when there is no such connection, RemoteError,
+    RequestTimeoutError.
+    """
+    snapshot = _snapshot(connection)
+    found = [state for state in snapshot.connections if printable(state.name) == name]
+    if not found:
+        raise CommandError(f"--close: {_process(snapshot)} has no connection {name}")
+    for state in found:
+        connection.request(CloseOrder(state.number), subject=CLOSE, timeout=_ANSWER_SECONDS)
+    return [state.name for state in found]
 
 
-def _explained(error: RemoteError) -> str:
-    """Say what is missing when a server does not answer an operator."""
-    if error.code == "unauthorized":
-        return f"{error.detail} (see: telex serve --admin)"
-    if error.code == "no-handler":
-        return "nobody may use telex top at this server (see: telex serve --admin)"
-    return str(error)
+def headline(destination: Destination, snapshot: Snapshot) -> str:
+    """Return the first line: which process answers, and for how many connections."""
+    count = counted(len(snapshot.connections), "connection")
+    line = f"{printable(str(destination.address))}  {_process(snapshot)}  {count}"
+    waiting = sum(state.waiting for state in snapshot.connections)
+    return f"{line}  {short_number(waiting)} waiting" if waiting else line
 
 
-def _print_once(operator: _Operator, where: str, column: Column, interval: float) -> None:
-    """Print one table, with the rates of one interval."""
-    before = operator.snapshot()
-    time.sleep(interval)
-    snapshot = operator.snapshot()
-    rows = sorted_rows(rows_of(snapshot, before), column)
-    cells = [[TITLES[column] for column in Column]]
-    cells += [[row.text(column) for column in Column] for row in rows]
-    widths = [max(map(len, texts)) for texts in zip(*cells, strict=True)]
-    lines = standard_output()
-    lines.line((headline(where, snapshot), "bold"))
-    for texts in cells:
-        padded = (text.ljust(width) for text, width in zip(texts, widths, strict=True))
-        lines.line("  ".join(padded).rstrip())
+def table_of(rows: list[Row]) -> Table:
+    """Return the table. Where it is too wide, Rich cuts identities and patterns first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in Column:
+        table.add_column(
+            Text(column.heading, "bold"),
+            justify="left" if column in TEXTS else "right",
+            no_wrap=column not in (Column.IDENTITY, Column.SLOWEST),
+        )
+    for row in rows:
+        texts = [row.text(column) for column in Column]
+        table.add_row(*[Text(text, no_wrap=True, overflow="ellipsis") for text in texts])
+    return table
 
 
-def _watch(operator: _Operator, where: str, column: Column, interval: float) -> None:
-    """Show the table until a key ends it."""
+def _can_renew() -> bool:
+    """Say whether standard output is a terminal whose cursor can be moved."""
     from rich.console import Console
+
+    return sys.stdout.isatty() and Console().is_interactive
+
+
+def _print(rows: list[Row], head: str) -> None:
+    from rich.console import Console
+
+    drawn = io.StringIO()
+    Console(file=drawn, width=_UNCUT, color_system=None).print(table_of(rows))
+    standard_output().line((head, "bold"))
+    for line in drawn.getvalue().splitlines():
+        standard_output().line(line.rstrip())
+
+
+def _renew(
+    connection: Connection, destination: Destination, interval: float, sort: Column, reverse: bool
+) -> None:
+    """Draw the table on the terminal again and again; raises what ``_answer`` raises first."""
+    from rich.console import Console, Group
     from rich.live import Live
+    from rich.text import Text
 
-    from telex.cli.keys import Keys
-
-    view = View(column, where, operator.close)
-    view.take(operator.snapshot())  # what is wrong is said before the screen is taken
-    asked_at = time.monotonic()
+    snapshot = _snapshot(connection)
+    rows = rows_of(snapshot, None, sort, reverse)
+    foot = ""
     console = Console(highlight=False)
-    with (
-        Keys(sys.stdin) as keys,
-        Live(view, console=console, screen=True, auto_refresh=False) as live,
-    ):
-        while not view.is_over:
-            live.refresh()
-            pressed = keys.next(asked_at + interval - time.monotonic())
-            if pressed is not None:
-                view.press(pressed)
-                continue
-            asked_at = time.monotonic()
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            head = Text(headline(destination, snapshot), "bold", no_wrap=True)
+            table = table_of(rows[: max(1, console.height - _OTHER_LINES)])
+            live.update(Group(head, table, Text(foot, "yellow")), refresh=True)
+            time.sleep(interval)
+            before = snapshot
             try:
-                view.take(operator.snapshot())
+                snapshot = _snapshot(connection)
             except RequestTimeoutError as late:
-                view.notice(str(late))
+                foot = str(late)
+            else:
+                rows, foot = rows_of(snapshot, before, sort, reverse), ""
+
+
+def _snapshot(connection: Connection) -> Snapshot:
+    return _answer(connection).decode(Snapshot)
+
+
+def _answer(connection: Connection) -> Message:
+    """Return the server's answer, a Snapshot; raises CommandError, RequestTimeoutError."""
+    hint = "(see: telex serve --admin)"
+    try:
+        answer = connection.request(None, subject=LIST, timeout=_ANSWER_SECONDS)
+        answer.decode(Snapshot)
+    except RemoteError as error:
+        if error.code == "unauthorized":
+            raise CommandError(f"{error.detail} {hint}") from error
+        if error.code == "no-handler":
+            raise CommandError(f"nobody may use telex top at this server {hint}") from error
+        raise
+    except ContentError as error:
+        raise CommandError(
+            "the server's application has answered, and not the server: "
+            f"nobody may use telex top there {hint}"
+        ) from error
+    return answer
+
+
+def _process(snapshot: Snapshot) -> str:
+    shared = " (one of several processes, each for itself)" if snapshot.shares_address else ""
+    return f"pid {snapshot.pid}{shared}"

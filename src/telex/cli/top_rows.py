@@ -1,26 +1,24 @@
-"""What ``telex top`` shows of each connection: rates between two snapshots, sorted, as short text.
+"""The rows of ``telex top``: the facts of each connection, sorted, as short text.
 
-It is about numbers and text alone; terminals and servers are not known here.
+This module knows numbers and text; it knows no terminal and no server.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from telex.observation.administration import Traffic
 from telex.printable import printable
 
 if TYPE_CHECKING:
-    from telex.observation.administration import ConnectionState, Snapshot, Traffic
+    from telex.observation.administration import ConnectionState, Snapshot
 
-_MINUTE: Final = 60
-_HOUR: Final = 60 * _MINUTE
-_DAY: Final = 24 * _HOUR
+_NO_TRAFFIC: Final = Traffic(0, 0)
 
 
 class Column(StrEnum):
-    """A column of the table, by the name that ``--sort`` knows."""
+    """A column of the table, by the name that ``--sort`` takes."""
 
     NAME = "name"
     IDENTITY = "identity"
@@ -33,101 +31,75 @@ class Column(StrEnum):
     PARTIAL = "partial"
     SLOWEST = "slowest"
 
+    @property
+    def heading(self) -> str:
+        """The title in the table; to be short, it is the same for bytes of both directions."""
+        if self in (Column.BYTES_IN, Column.BYTES_OUT):
+            return "B/s"
+        is_rate = self in (Column.MESSAGES_IN, Column.MESSAGES_OUT)
+        return f"{self.upper()}/s" if is_rate else self.upper()
 
-TITLES: Final = {
-    Column.NAME: "NAME",
-    Column.IDENTITY: "IDENTITY",
-    Column.AGE: "AGE",
-    Column.MESSAGES_IN: "IN/s",
-    Column.BYTES_IN: "B/s",
-    Column.MESSAGES_OUT: "OUT/s",
-    Column.BYTES_OUT: "B/s",
-    Column.UNSENT: "UNSENT",
-    Column.PARTIAL: "PARTIAL",
-    Column.SLOWEST: "SLOWEST",
-}
 
 TEXTS: Final = (Column.NAME, Column.IDENTITY, Column.SLOWEST)
-"""Columns that are text, and may be cut; all others are short numbers."""
+"""Columns that begin at the left; all others are short numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Messages or bytes a second, each way."""
-
-    received: float
-    sent: float
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
-    """A connection, and how fast it is."""
+    """A connection; its rates are those since ``past``, its state ``seconds`` earlier."""
 
-    state: ConnectionState
-    messages: Rates
-    bytes: Rates
+    def __init__(
+        self, state: ConnectionState, past: ConnectionState | None, seconds: float
+    ) -> None:
+        self.state: Final = state
+        received, sent = (past.received, past.sent) if past else (_NO_TRAFFIC, _NO_TRAFFIC)
+        elapsed = seconds if past else state.age
 
-    @property
-    def who(self) -> str:
-        """The name of the connection, and of its peer if it has one."""
-        identity = self.state.identity
-        name = self.state.name if identity is None else f"{self.state.name} ({identity})"
-        return printable(name)
+        def rate(now: int, before: int) -> float:
+            return (now - before) / elapsed if elapsed > 0 else 0.0
 
-    def value(self, column: Column) -> str | float:
-        """Return what the column is sorted by."""
-        state = self.state
-        values: dict[Column, str | float] = {
+        self.values: Final[dict[Column, str | float]] = {
             Column.NAME: state.name,
             Column.IDENTITY: state.identity or "",
             Column.AGE: state.age,
-            Column.MESSAGES_IN: self.messages.received,
-            Column.BYTES_IN: self.bytes.received,
-            Column.MESSAGES_OUT: self.messages.sent,
-            Column.BYTES_OUT: self.bytes.sent,
+            Column.MESSAGES_IN: rate(state.received.messages, received.messages),
+            Column.BYTES_IN: rate(state.received.bytes, received.bytes),
+            Column.MESSAGES_OUT: rate(state.sent.messages, sent.messages),
+            Column.BYTES_OUT: rate(state.sent.bytes, sent.bytes),
             Column.UNSENT: state.unsent,
             Column.PARTIAL: state.partial,
             Column.SLOWEST: state.slowest.seconds,
         }
-        return values[column]
+        """What each column is sorted by."""
 
     def text(self, column: Column) -> str:
-        """Return what is shown, safe to print."""
-        value = self.value(column)
+        """Return the text of a cell, safe to print."""
+        value = self.values[column]
+        if isinstance(value, str):
+            return printable(value or "-")
         if column is Column.AGE:
-            return short_time(self.state.age)
-        if column is Column.SLOWEST:
-            return self._slowest()
-        return printable(value or "-") if isinstance(value, str) else short_number(value)
-
-    def _slowest(self) -> str:
+            return short_time(value)
+        if column is not Column.SLOWEST:
+            return short_number(value)
         slowest = self.state.slowest
         if not slowest.seconds:
             return "-"
         pattern = "(other)" if slowest.pattern is None else printable(slowest.pattern)
-        return f"{short_seconds(slowest.seconds)}{'+' if slowest.is_running else ''} {pattern}"
+        return f"{short_time(value)}{'+' if slowest.is_running else ''} {pattern}"
 
 
-def rows_of(snapshot: Snapshot, before: Snapshot | None) -> list[Row]:
-    """Return a row for each connection; one that was not there before is measured by its age."""
-    earlier = {} if before is None else {state.number: state for state in before.connections}
-    elapsed = 0.0 if before is None else snapshot.now - before.now
-    rows = []
-    for state in snapshot.connections:
-        past = earlier.get(state.number)
-        seconds = state.age if past is None else elapsed
-        received = _rates(state.received, None if past is None else past.received, seconds)
-        sent = _rates(state.sent, None if past is None else past.sent, seconds)
-        messages, sizes = zip(received, sent, strict=True)
-        rows.append(Row(state, Rates(*messages), Rates(*sizes)))
-    return rows
+def rows_of(
+    snapshot: Snapshot, before: Snapshot | None, column: Column, is_reversed: bool = False
+) -> list[Row]:
+    """Return a row for each connection, with the rates since ``before``, or since it began.
 
-
-def sorted_rows(rows: list[Row], column: Column, *, is_reversed: bool = False) -> list[Row]:
-    """Return the rows, texts from A to Z, numbers from the largest; ``is_reversed`` turns it."""
-    by_number = sorted(rows, key=lambda row: row.state.number)
-    is_text = column in (Column.NAME, Column.IDENTITY)
-    return sorted(by_number, key=lambda row: row.value(column), reverse=is_text is is_reversed)
+    They are sorted by ``column``: text from A to Z, numbers from the largest, or reversed.
+    """
+    earlier = {state.number: state for state in before.connections} if before else {}
+    seconds = snapshot.now - before.now if before else 0.0
+    states = sorted(snapshot.connections, key=lambda state: state.number)
+    rows = [Row(state, earlier.get(state.number), seconds) for state in states]
+    is_ascending = column in (Column.NAME, Column.IDENTITY)
+    return sorted(rows, key=lambda row: row.values[column], reverse=is_ascending is is_reversed)
 
 
 def short_number(number: float) -> str:
@@ -146,34 +118,14 @@ def short_number(number: float) -> str:
 
 
 def short_time(seconds: float) -> str:
-    """Write how long ago something was in at most four characters.
+    """Write a duration in at most six characters.
 
-    >>> [short_time(seconds) for seconds in (5, 150, 7_300, 200_000)]
-    ['5s', '2m', '2h', '2d']
+    >>> [short_time(seconds) for seconds in (0.00002, 0.0123, 1.5, 90, 150, 7_300, 200_000)]
+    ['20us', '12ms', '1.5s', '90s', '2m', '2h', '2d']
     """
-    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
-        if seconds >= size:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size:
             return f"{seconds // size:.0f}{unit}"
-    return f"{seconds:.0f}s"
-
-
-def short_seconds(seconds: float) -> str:
-    """Write how long something took.
-
-    >>> [short_seconds(seconds) for seconds in (0.00002, 0.0123, 1.5, 90)]
-    ['20us', '12ms', '1.5s', '90s']
-    """
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.0f}us"
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f}ms"
-    return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
-
-
-def _rates(now: Traffic, before: Traffic | None, seconds: float) -> tuple[float, float]:
-    """Return messages and bytes a second."""
-    if seconds <= 0:
-        return 0.0, 0.0
-    messages = now.messages - (0 if before is None else before.messages)
-    size = now.bytes - (0 if before is None else before.bytes)
-    return messages / seconds, size / seconds
+    if seconds >= 1:
+        return f"{seconds:.1f}s" if seconds < 9.95 else f"{seconds:.0f}s"
+    return f"{seconds * 1e3:.0f}ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f}us"

@@ -1,7 +1,6 @@
-"""What happens at a server, told in readable lines: an Observer that prints.
+"""Observers that print the events of a server in readable lines.
 
-It sees connections, arrivals and messages, and decides nothing. All text of a peer is made
-printable before it is shown.
+All text of a peer is made printable before it is shown.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from telex import Application, Observer, Refusal, State
-from telex.cli.sizes import counted
+from telex.cli.sizes import PROTO_HEADER_SIZE, counted
 from telex.printable import printable
 
 if TYPE_CHECKING:
@@ -17,21 +16,19 @@ if TYPE_CHECKING:
     from telex.application.peer import Peer
     from telex.cli.terminal import Lines
 
-_PROTO_HEADER_SIZE: Final = 2
-
 
 class Transcript(Observer):
-    """Prints each connection, each arrival of bytes and each message as a line of its own."""
+    """Prints a line for each connection, each arrival of bytes and each message."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines: Final = lines
 
     def connected(self, peer: Peer) -> None:
-        """Print who came."""
+        """Print the new connection."""
         self._say(peer, ("connected", "green"))
 
     def data_received(self, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
-        """Print how many bytes came, and how many are missing of the part that is under way."""
+        """Print how many bytes arrived, and how many are missing of the current part."""
         self._say(peer, (f"received {describe_arrival(size, state, bytes_needed)}", "dim"))
 
     def message_received(self, peer: Peer, message: Message) -> None:
@@ -39,7 +36,7 @@ class Transcript(Observer):
         self._say(peer, (str(message), "bold"))
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
-        """Print who left, and why if it was not of their own accord."""
+        """Print the end of the connection, with the reason if it was an error."""
         if error is None:
             self._say(peer, ("disconnected", "green"))
         else:
@@ -61,14 +58,14 @@ class MessagesOnly(Observer):
 
 
 def name_of(peer: Peer) -> str:
-    """Say who a peer is: where it is, and the name of its token or certificate if it has one."""
+    """Return the address of a peer, and the name of its token or certificate if it has one."""
     return peer.address if peer.identity is None else f"{peer.address} ({peer.identity})"
 
 
 def describe_arrival(size: int, state: State, bytes_needed: int) -> str:
-    """Say how many bytes came and what is to come: ``20 bytes, 46 to go in the content``."""
+    """Return how many bytes arrived and are missing: ``20 bytes, 46 to go in the content``."""
     arrived = counted(size, "byte")
-    if state is State.PROTO_HEADER and bytes_needed == _PROTO_HEADER_SIZE:
+    if state is State.PROTO_HEADER and bytes_needed == PROTO_HEADER_SIZE:
         return f"{arrived}, message complete"
     if bytes_needed:
         return f"{arrived}, {bytes_needed:,} to go in the {state.value}"

@@ -1,6 +1,6 @@
-"""``telex wireshark``: where the dissector for Wireshark is, and how it gets to its place.
+"""``telex wireshark``: prints where the dissector for Wireshark is, or installs the dissector.
 
-The dissector itself is ``telex/wireshark/telex.lua``; what is in it, this module does not know.
+The dissector itself is ``telex/wireshark/telex.lua``.
 """
 
 from __future__ import annotations
@@ -24,29 +24,31 @@ _PERSONAL_PLUGINS: Final = Path(".local", "lib", "wireshark", "plugins")
 def wireshark(
     install: Annotated[
         bool,
-        typer.Option("--install", metavar="", help="Copy it to where Wireshark looks for plugins."),
+        typer.Option(
+            "--install", metavar="", help="Copy the dissector to the plugins of Wireshark."
+        ),
     ] = False,
     directory: Annotated[
         Path | None,
         typer.Option(
             metavar="PATH",
-            help="Where to copy it to, if not ~/.local/lib/wireshark/plugins.",
+            help="The folder to copy to, if not ~/.local/lib/wireshark/plugins.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", metavar="", help="Replace a file that is there, and different."),
+        typer.Option("--force", metavar="", help="Replace a different file."),
     ] = False,
 ) -> None:
     """Teach Wireshark, and tshark, to read Telex.
 
-    By itself it prints where the dissector is, a script in Lua. To try that out:
+    Without options it prints the path of the dissector, a script in Lua. Try it:
 
     tshark -X lua_script:"$(telex wireshark)" -i lo -f "tcp port 7766"
 
-    With --install it is copied to your own plugins, and Wireshark has it from its
-    next start on. You can then filter for telex.subject == "orders.new"
+    --install copies the dissector to your own plugins, and Wireshark loads it at
+    its next start. You can then filter for telex.subject == "orders.new"
     """
     refuse_if(directory is not None and not install, "--directory: it needs --install")
     refuse_if(force and not install, "--force: it needs --install")
@@ -60,7 +62,7 @@ def wireshark(
 
 
 def script() -> Path:
-    """Return the file of the dissector; raises CommandError where the package is no directory."""
+    """Return the file of the dissector; raises CommandError for a package in an archive."""
     file = resources.files("telex").joinpath("wireshark", "telex.lua")
     if not isinstance(file, Path):
         raise CommandError("the dissector is inside an archive; right would be an installed telex")
@@ -68,9 +70,9 @@ def script() -> Path:
 
 
 def install_at(target: Path, *, force: bool) -> str:
-    """Copy the dissector to ``target``; return in a word what that was.
+    """Copy the dissector to ``target``; return a word for what was done, such as "installed".
 
-    Raises CommandError when a different file is there, unless it is to be replaced, and OSError.
+    Raises CommandError when there is a different file, unless ``force`` replaces it, and OSError.
     """
     verb = "installed"
     if target.exists():

@@ -1,4 +1,4 @@
-"""The operating system's network: names resolved, sockets prepared and opened to listen.
+"""The operating system's network: resolves names, prepares sockets, listens, sends and receives.
 
-The operating system's errors become those of Telex here.
+Here the errors of the operating system become errors of Telex.
 """

@@ -1,8 +1,8 @@
-"""Listening sockets: opened for every address that a name stands for, and cleaned up after.
+"""Listening sockets: opened for every address that a name resolves to, and removed afterwards.
 
-The one place that knows about ports in use, ports that processes share, sockets that systemd has
-opened, socket files left behind by a dead server, and who may remove them. It accepts nothing
-itself.
+The only module that knows about ports in use, ports that processes share, sockets that systemd
+passes, and socket files: those that a dead server left behind, and who may remove them. It accepts
+no connections.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ if TYPE_CHECKING:
     from telex.address import Address
 
 _BACKLOG: Final = 4096
-"""Connections that may wait to be accepted; the system makes it less where it must."""
+"""Connections that may wait to be accepted; the system may allow fewer."""
 
 _ATTEMPTS_FOR_A_COMMON_PORT: Final = 16
 _PROBE_SECONDS: Final = 1.0
 
 _LOCK_SECONDS: Final = 5.0
-"""How long another server may take to listen in the same directory."""
+"""How long to wait while another server opens a socket in the same directory."""
 
-_LOOK_SECONDS: Final = 0.01
-"""How often it is looked whether it does."""
+_RETRY_SECONDS: Final = 0.01
+"""The time between two attempts to lock the directory."""
 
 _WITHOUT_THIS_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""A name may stand for an IPv6 address on a machine that has no IPv6."""
+"""Errors of an address that this machine cannot have, such as IPv6 without IPv6."""
 
 _FIRST_PASSED: Final = 3
 """The descriptor of the first socket that systemd passes (sd_listen_fds(3))."""
 
-_EVERYWHERE: Final = ("0.0.0.0", "::")
+_ALL_INTERFACES: Final = ("0.0.0.0", "::")
 
 logger: Final = safe_logger("telex.server")
 
 
 class Listener:
-    """One listening socket; the file of a unix socket that was opened here goes with it."""
+    """One listening socket; closing it also removes its socket file, unless systemd made that."""
 
     __slots__ = ("_file", "_path", "socket")
 
@@ -70,12 +70,12 @@ class Listener:
         return 0 if self._path else int(self.socket.getsockname()[1])
 
     def disown(self) -> None:
-        """Leave the file to another process, which has the same socket."""
+        """Leave the socket file to another process that has the same socket."""
         self._file = None
 
     def close(self) -> None:
-        """Stop listening, and remove the file unless another server has put its own there."""
-        # The file goes first: as long as the socket listens, no other server takes the path.
+        """Stop listening, and remove the socket file unless another server has replaced it."""
+        # Remove the file first: while the socket listens, no other server takes the path.
         try:
             if self._path and self._file is not None and _file_at(self._path) == self._file:
                 with contextlib.suppress(FileNotFoundError):
@@ -86,12 +86,12 @@ class Listener:
 
 
 class SharedAddress:
-    """An address on which several processes listen, each with the listeners that it gets here.
+    """An address on which several processes listen; ``listen`` returns the listeners of one.
 
     Make it in the process that forks the others. With ``tcp://`` and ``tls://`` each process has
-    sockets of its own on the same port, and the system divides the connections (SO_REUSEPORT). A
-    unix socket, and what systemd has opened, is the same for all of them. As a context manager it
-    closes at the end. Raises AddressError when the address is not to be had.
+    sockets of its own on the same port, and the system distributes the connections (SO_REUSEPORT).
+    All processes share one Unix socket, and the sockets that systemd passes. The end of the context
+    closes the address. Raises AddressError when the address cannot be used.
     """
 
     def __init__(self, wanted: Address) -> None:
@@ -108,10 +108,10 @@ class SharedAddress:
             self._common, _ = listen(wanted)
         port = (self._common + self._reserved)[0].port
         self.address: Final = replace(wanted, port=port)
-        """What it is, with the actual port."""
+        """The address, with the actual port."""
 
     def listen(self) -> list[Listener]:
-        """Return listeners for the calling process, which may call this once."""
+        """Return the listeners of the calling process; each process may call this once."""
         own: list[Listener] = []
         with contextlib.ExitStack() as opened:
             for reserved in self._reserved:
@@ -130,7 +130,7 @@ class SharedAddress:
         return own + self._common
 
     def close(self) -> None:
-        """Give the address back; processes that listen there go on."""
+        """Release the address; processes that listen there go on."""
         for listener in self._reserved + self._common:
             listener.close()
 
@@ -147,10 +147,10 @@ class SharedAddress:
 
 
 def listen(address: Address) -> tuple[list[Listener], Address]:
-    """Listen on all that ``address`` stands for; return that, and the address with its port.
+    """Listen on all endpoints of ``address``; return the listeners, and the address with its port.
 
-    Sockets that systemd has opened there are taken over. Raises AddressError when there is nothing
-    to listen on, saying why.
+    If systemd has passed sockets for this address, they are the listeners. Raises AddressError with
+    the reason.
     """
     try:
         endpoints = resolve(address)
@@ -166,33 +166,31 @@ def listen(address: Address) -> tuple[list[Listener], Address]:
 
 
 def _open_at_path(address: Address, endpoint: Endpoint) -> Listener:
-    """Listen at a path, where the socket file of a dead server may be in the way.
-
-    One server after the other does so: a socket that is about to listen looks like a dead one.
-    """
-    with _alone_in(Path(address.path).parent):
+    """Listen at a path; first remove the socket file of a dead server."""
+    # Between bind and listen a new socket looks dead, so another server would remove its file.
+    with _locked(Path(address.path).parent):
         _remove_dead_socket(address)
         return _open(endpoint, 0)
 
 
 @contextlib.contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Keep other servers from opening sockets in a directory, for the time of the context.
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep other servers from opening sockets in a directory during the context.
 
-    The directory itself is locked (flock(2)), so no file is left behind. Raises OSError when it is
-    not to be had.
+    The lock is on the directory itself (flock(2)), so that no lock file remains. Raises OSError
+    when the directory cannot be opened or locked.
     """
     with contextlib.ExitStack() as ending:
         number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         ending.callback(os.close, number)
         _lock(number)
-        # Closing is not enough: a process that another thread forks meanwhile has it open too.
+        # Closing is not enough: a process that another thread forks now inherits the descriptor.
         ending.callback(fcntl.flock, number, fcntl.LOCK_UN)
         yield
 
 
 def _lock(number: int) -> None:
-    """Lock an open directory; raise BlockingIOError when another program does not let go of it."""
+    """Lock an open directory; raises BlockingIOError when another program keeps its lock."""
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
@@ -200,18 +198,18 @@ def _lock(number: int) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_RETRY_SECONDS)
         else:
             return
 
 
 def _open_all(endpoints: list[Endpoint], port: int) -> list[Listener]:
-    """Open every endpoint, all with the same port, also where the system chooses it."""
+    """Open every endpoint, all with the same port, even if the system chooses the port."""
     return _with_common_port(port, lambda: _open_with_common_port(endpoints, port))
 
 
 def _with_common_port(port: int, opened: Callable[[], list[Listener]]) -> list[Listener]:
-    """Open listeners; again and again where the port that the system chose is taken elsewhere."""
+    """Open listeners; try again if the port that the system chose is in use at another endpoint."""
     for attempt in range(_ATTEMPTS_FOR_A_COMMON_PORT):
         try:
             return opened()
@@ -246,12 +244,12 @@ def _open_with_common_port(
 
 
 def _reserve(endpoints: list[Endpoint], port: int) -> list[Listener]:
-    """Take a port that nobody has, without listening, for sockets that share it."""
+    """Bind a port that nobody else has, without listening, for sockets that share the port."""
     return _with_common_port(port, lambda: _reserve_with_common_port(endpoints, port))
 
 
 def _reserve_with_common_port(endpoints: list[Endpoint], port: int) -> list[Listener]:
-    # What others share could be shared by us too, without a word; so it is first asked for alone.
+    # SO_REUSEPORT would silently share a port with other servers, so first bind the port alone.
     alone = _open_with_common_port(endpoints, port, listens=False)
     port = alone[0].port
     for listener in alone:
@@ -284,11 +282,11 @@ def _open(
 
 
 def _passed(address: Address, endpoints: list[Endpoint]) -> list[Listener]:
-    """Return listeners for those sockets of systemd that listen where this is wanted.
+    """Return listeners for those sockets of systemd that are bound to one of ``endpoints``.
 
-    systemd says by environment variables how many sockets it has passed to which process
-    (sd_listen_fds(3)). Its descriptors stay open, so that a server can be started again there.
-    Raises AddressError for a connection, which systemd passes to one process for each.
+    Environment variables say how many sockets systemd has passed, and to which process
+    (sd_listen_fds(3)). Its descriptors stay open, so that the process can start another server
+    there. Raises AddressError for an accepted connection, which is what Accept=yes passes.
     """
     taken: list[Listener] = []
     others: list[str] = []
@@ -319,25 +317,25 @@ def _descriptors_passed() -> range:
 
 
 def _is_connection(sock: socket.socket) -> bool:
-    """Say whether a socket of systemd is one that was accepted already."""
+    """Say whether a socket of systemd is an accepted connection."""
     listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     return sock.type == socket.SOCK_STREAM and not listens
 
 
 def _is_one_of(sock: socket.socket, endpoints: list[Endpoint]) -> bool:
-    """Say whether a socket is bound to one of these."""
+    """Say whether a socket is bound to one of these endpoints."""
     where = sock.getsockname()
     places = [endpoint.address for endpoint in endpoints if endpoint.address]
     if sock.family == socket.AF_UNIX:
         return where in places
     ends = {place[:2] for place in places if isinstance(place, tuple)}
-    if where[0] in _EVERYWHERE:
-        return any((host, where[1]) in ends for host in _EVERYWHERE)
+    if where[0] in _ALL_INTERFACES:
+        return any((host, where[1]) in ends for host in _ALL_INTERFACES)
     return where[:2] in ends
 
 
 def _remove_dead_socket(address: Address) -> None:
-    """Remove the socket file of a server that is gone; raise AddressError for anything else."""
+    """Remove the socket file of a dead server; raises AddressError for any other file."""
     path = Path(address.path)
     file = _file_at(path)
     if file is None:
@@ -368,7 +366,7 @@ def _is_alive(path: Path) -> bool:
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:
-    """Identify the file at a path, so that another one there later is told from it."""
+    """Return what identifies the file at a path: its device and inode; None without a file."""
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -1,7 +1,6 @@
-"""Why a connection ended: the one border at which the errors of sockets become those of Telex.
+"""Translates the errors of sockets and of TLS into errors of Telex, and into plain words.
 
-The operating system's error is kept as the cause. Opening sockets has errors of its own, and takes
-the words for them from here.
+The original error is kept as the cause.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _ALERTS: Final = {
     "CERTIFICATE_EXPIRED": "this side's certificate has expired",
     "CERTIFICATE_UNKNOWN": "it does not accept this side's certificate",
 }
-"""What a peer says of certificates, by the name of its alert (RFC 8446, 6.2)."""
+"""What a peer objects to in a certificate, by the name of its alert (RFC 8446, 6.2)."""
 
 
 def not_handled(count: int) -> str:
@@ -49,7 +48,7 @@ def not_handled(count: int) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Say in plain words what the operating system or the resolver complained of."""
+    """Return in plain words what the operating system, the resolver or TLS reports."""
     if isinstance(error, socket.gaierror):
         return f"the name cannot be resolved: {error.strerror}"
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -65,7 +64,7 @@ def reason_of(error: Exception) -> str:
 
 
 def ended_by_peer(error: OSError, unsent: int = 0) -> ConnectionClosedError:
-    """Return the error for a connection that broke while it was used."""
+    """Return the Telex error for a connection that broke while it was in use."""
     words = _PLAIN_WORDS.get(error.errno or 0) or reason_of(error)
     return ConnectionClosedError("peer", words, unsent=unsent)
 

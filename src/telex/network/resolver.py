@@ -1,6 +1,7 @@
-"""From an address to what a socket binds or connects to, and back to what people read.
+"""Resolves an address to the endpoints of sockets, and writes endpoints as text.
 
-One name may stand for several. This module asks the operating system's resolver, and opens nothing.
+One name may resolve to several endpoints. This module asks the operating system's resolver, and
+opens no socket.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ _MAPPED: Final = "::ffff:"
 
 
 class Endpoint(NamedTuple):
-    """One thing that a socket can bind or connect to."""
+    """A socket address, with its family: what a socket can bind or connect to."""
 
     family: socket.AddressFamily
     address: Any
 
 
 def resolve(address: Address) -> list[Endpoint]:
-    """Return what ``address`` stands for, in the order of preference.
+    """Return the endpoints of ``address``, in the order of preference.
 
-    Raises OSError, or UnicodeError for a name that the resolver cannot even be asked for.
+    Raises OSError, or UnicodeError for a name that cannot be encoded for the resolver.
     """
     if address.scheme == "unix":
         return [Endpoint(socket.AF_UNIX, address.path)]
@@ -35,7 +36,7 @@ def resolve(address: Address) -> list[Endpoint]:
 
 
 def name_of(address: object, number: int = 0) -> str:
-    """Write the address of a socket as people do; unix peers without a path get their number."""
+    """Write a socket address as ``host:port`` or ``unix:path``; without a path, ``unix:number``."""
     if isinstance(address, tuple):
         return host_and_port(str(address[0]).removeprefix(_MAPPED), address[1])
     path = address.decode(errors="replace") if isinstance(address, bytes) else str(address)

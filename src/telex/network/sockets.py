@@ -1,4 +1,4 @@
-"""What every connected socket is set to, on whichever side and front-end, and whom it leads to."""
+"""The options of every connected socket, and the user at the other end of a Unix socket."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _CREDENTIALS: Final = struct.Struct("iII")
 
 
 class HasOptions(Protocol):
-    """A socket, or what an event loop shows of one."""
+    """A socket, or the view of a socket that an event loop gives."""
 
     @property
     def family(self) -> int:
-        """What sort of addresses it has."""
+        """The address family."""
 
     def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes:
-        """Return an option."""
+        """Return the value of an option."""
 
 
 def prepare(sock: socket.socket) -> None:
-    """Make a connected socket non-blocking, and have it send small messages at once.
+    """Make a connected socket non-blocking, and send small messages without delay (TCP_NODELAY).
 
-    asyncio does the latter only for sockets that were made with the number of the protocol.
+    asyncio sets TCP_NODELAY only on sockets that were made with an explicit protocol number.
     """
     sock.setblocking(False)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -33,9 +33,9 @@ def prepare(sock: socket.socket) -> None:
 
 
 def user_at_other_end(sock: HasOptions) -> int | None:
-    """Return the user id of the process that has connected to a Unix socket.
+    """Return the user id of the process at the other end of a Unix socket.
 
-    None where that is not known: for any other socket, and where the system is not Linux.
+    Returns None for any other socket, and on systems other than Linux.
     """
     if sys.platform == "linux" and sock.family == socket.AF_UNIX:
         said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

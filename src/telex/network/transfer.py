@@ -1,6 +1,6 @@
-"""Moves bytes between a socket that does not block and whoever has them, without a wait.
+"""Sends to and receives from non-blocking sockets, without waiting.
 
-The operating system's errors become those of Telex here.
+Here the errors of the operating system become errors of Telex.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from telex.errors import ConnectionClosedError
 
 RECEIVE_SIZE: Final = 64 * 1024
-"""Bytes taken from a socket at once. More would be memory that comes from the system anew each
-time, which costs more than the system calls that it saves."""
+"""Bytes received at most in one system call. A larger buffer would be allocated anew each time,
+which costs more than the system calls that it saves."""
 
 MAX_BYTES: Final = 1024 * 1024 * 1024
-"""Bytes offered in one system call: macOS refuses 2 GiB and more."""
+"""Bytes sent at most in one system call: macOS refuses 2 GiB and more."""
 
 
 class Sender(Protocol):
-    """Has bytes to send, see ``Connection``."""
+    """The sending side of a ``Connection``; see there."""
 
     @property
     def wants_to_end_output(self) -> bool:
-        """Whether the output is to be ended now."""
+        """Whether the output must be ended now."""
 
     def data_to_send(self) -> list[bytes | memoryview]:
         """Return the unsent bytes."""
 
     def data_sent(self, size: int) -> None:
-        """Take note that so many of them have gone."""
+        """Remove ``size`` bytes from the unsent bytes: they were sent."""
 
     def output_ended(self, now: float) -> None:
-        """Take note that the output has been ended."""
+        """Record that the output was ended."""
 
     def output_lost(self, error: ConnectionClosedError, now: float) -> None:
-        """Take note that nothing more can be sent."""
+        """Record that nothing more can be sent, and why."""
 
 
 def receive(sock: socket.socket) -> bytes | None:
-    """Return what has come; nothing at the end of the stream, None when nothing is there yet.
+    """Return received bytes: none at the end of the stream, and None if there are none yet.
 
     Raises ConnectionClosedError when the connection is broken.
     """
@@ -56,7 +56,7 @@ def receive(sock: socket.socket) -> bytes | None:
 
 
 def receive_into(sock: socket.socket, buffer: memoryview) -> int | None:
-    """Put what has come into ``buffer`` and return how much; else as ``receive``."""
+    """Receive into ``buffer``, and return the number of bytes; otherwise as ``receive``."""
     try:
         return sock.recv_into(buffer)
     except BlockingIOError:
@@ -66,7 +66,7 @@ def receive_into(sock: socket.socket, buffer: memoryview) -> int | None:
 
 
 def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
-    """Send what the socket takes now, and end the output where that is due; raises nothing."""
+    """Send what the socket takes now, and end the output if that is due; raises nothing."""
     try:
         while pieces := sender.data_to_send():
             if len(pieces) == 1 and len(pieces[0]) <= MAX_BYTES:
@@ -90,13 +90,13 @@ def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
 
 
 def end_output(sock: socket.socket) -> None:
-    """Tell the peer that nothing follows; what it sends can still be received."""
-    with contextlib.suppress(OSError):  # a connection that has ended already needs no telling
+    """End the output of a connection; bytes of the peer can still be received."""
+    with contextlib.suppress(OSError):  # the connection has ended already
         sock.shutdown(socket.SHUT_WR)
 
 
 def _bounded(pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
-    """Return as many pieces, and of the last one as much, as one system call takes."""
+    """Return the first ``MAX_BYTES`` bytes of the pieces."""
     bounded: list[bytes | memoryview] = []
     room = MAX_BYTES
     for piece in pieces:

@@ -1,7 +1,7 @@
-"""A line of the log for each event of a server: an observer for those who look for a fault.
+"""An observer that logs each event of a server in one line, to find faults.
 
-Endings that are not as they should be are logged in any case, and as warnings; this is about all
-the rest. What a peer has said is escaped, as everywhere in the log.
+The server itself logs connections that end with an error, as warnings; this observer logs all other
+events. Text of a peer is escaped, as everywhere in the log.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class EventLog(Observer):
         self._level: Final = level
 
     def connected(self, peer: Peer) -> None:
-        """Log who came."""
+        """Log the new connection."""
         logger.log(self._level, "%s: connected", peer.address)
 
     def message_received(self, peer: Peer, message: Message) -> None:
-        """Log what it is about, and how large it is."""
+        """Log the subject, the kind and the size."""
         kind, size = message.kind or "plain", _size_of(message)
         logger.log(
             self._level, "%s: received %s, %s, %s", peer.address, named(message.subject), kind, size
@@ -45,20 +45,20 @@ class EventLog(Observer):
     def handler_ended(
         self, peer: Peer, message: Message, pattern: str | None, seconds: float
     ) -> None:
-        """Log how long a handler took."""
+        """Log the time that a handler took."""
         name = "the handler of other subjects" if pattern is None else f"handler {pattern!r}"
         logger.log(self._level, "%s: %s took %.6f s", peer.address, name, seconds)
 
     def message_failed(self, peer: Peer, message: Message, code: str) -> None:
-        """Log what went wrong with a message."""
+        """Log the code of the error."""
         logger.log(self._level, "%s: %s failed: %s", peer.address, named(message.subject), code)
 
     def message_sent(self, peer: Peer, message: Message) -> None:
-        """Log what is sent."""
+        """Log the size of a sent message."""
         logger.log(self._level, "%s: sent %s", peer.address, _size_of(message))
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
-        """Log who left."""
+        """Log the end of the connection, and its reason."""
         reason = "" if error is None else f": {error}"
         logger.log(self._level, "%s: disconnected%s", peer.address, reason)
 

@@ -1,10 +1,9 @@
-"""Counts what a server does, for Prometheus: an observer that a registry can collect from.
+"""Metrics of a server for Prometheus: an observer that a registry can collect from.
 
-While the server works it only counts, in plain numbers; what is exported is made when somebody asks
-for it. Labels come from the application alone, never from a peer, who could make any number of
-them.
+The observer only counts, in plain numbers; the metrics are made when the registry collects them.
+Labels come from the application alone, and never from a peer, which could send any number of them.
 
-This is the one module that knows prometheus-client (extra ``metrics``), and it knows no HTTP.
+This is the only module that imports prometheus-client (extra ``metrics``); it knows no HTTP.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ BUCKETS: Final = (
 """The upper bounds of the histogram's buckets, in seconds; one more bucket is above the last."""
 
 _ANY_SUBJECT: Final = "(other)"
-"""The label of the handler that takes whatever no other takes."""
+"""The label of the handler for all other subjects."""
 
 _OTHER_CODE: Final = "other"
 
-_MOST_CODES: Final = 100
-"""Codes of the application's own that get a label; so many are a mistake of the application."""
+_MAX_CODES: Final = 100
+"""Error codes of the application that get a label; later codes are counted as ``_OTHER_CODE``."""
 
 
 class Metrics(Observer, Collector):
@@ -81,7 +80,7 @@ class Metrics(Observer, Collector):
         if registry is not None:
             registry.register(self)
 
-    # What is counted, in the server's thread
+    # Events, in the server's thread
 
     def connected(self, peer: Peer) -> None:
         """Count a connection."""
@@ -99,14 +98,14 @@ class Metrics(Observer, Collector):
     def handler_ended(
         self, peer: Peer, message: Message, pattern: str | None, seconds: float
     ) -> None:
-        """Count how long it took."""
+        """Add the time to the histogram of the handler."""
         histogram = self._histograms.get(pattern)
         if histogram is None:
             histogram = self._histograms[pattern] = _Histogram()
         histogram.add(seconds)
 
     def message_failed(self, peer: Peer, message: Message, code: str) -> None:
-        """Count an error in answer to a message."""
+        """Count an error that answers a message."""
         self._count_error(self._label_of(code))
 
     def message_sent(self, peer: Peer, message: Message) -> None:
@@ -118,16 +117,16 @@ class Metrics(Observer, Collector):
         self._bytes_sent += size
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
-        """Count a connection less, and the error that has ended it, if one has."""
+        """Count one connection less, and the error that ended it, if any."""
         self._peers.discard(peer)
         if error is not None:
-            code = getattr(error, "code", _OTHER_CODE)  # it may be the peer's own word
+            code = getattr(error, "code", _OTHER_CODE)  # the peer may have chosen it
             self._count_error(code if code in TITLES or code == "closed" else _OTHER_CODE)
 
-    # What is exported, in any thread
+    # Collecting, in any thread
 
     def collect(self) -> Iterable[Metric]:
-        """Yield all that was counted, as Prometheus has it."""
+        """Return all metrics."""
         peers = list(self._peers)
         queues = [peer.queues for peer in peers if isinstance(peer, Watched)]
         return [
@@ -155,12 +154,12 @@ class Metrics(Observer, Collector):
         ]
 
     def describe(self) -> Iterable[Metric]:
-        """Yield what ``collect`` will have."""
+        """Return the metrics that ``collect`` returns."""
         return self.collect()
 
     def _label_of(self, code: str) -> str:
-        """Return the label for a code of the application's; there is a bounded number of them."""
-        is_room = code in self._errors or code in TITLES or len(self._errors) < _MOST_CODES
+        """Return the label for an error code; the number of labels is bounded."""
+        is_room = code in self._errors or code in TITLES or len(self._errors) < _MAX_CODES
         return code if is_room else _OTHER_CODE
 
     def _count_error(self, label: str) -> None:
@@ -189,7 +188,7 @@ class Metrics(Observer, Collector):
 
 
 class _Histogram:
-    """How often a handler took how long."""
+    """The distribution of the times of one handler."""
 
     __slots__ = ("_counts", "sum")
 
@@ -198,18 +197,18 @@ class _Histogram:
         self._counts = [0] * (len(BUCKETS) + 1)
 
     def add(self, seconds: float) -> None:
-        """Count a time that was taken."""
+        """Add a time, in seconds."""
         self.sum += seconds
         self._counts[bisect_left(BUCKETS, seconds)] += 1
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Return for each bound how many times were at most as long."""
+        """Return each upper bound with the number of times that are not above it."""
         bounds = [*map(floatToGoString, BUCKETS), "+Inf"]
         return list(zip(bounds, accumulate(self._counts.copy()), strict=True))
 
 
 def _gauges(queues: list[Queues]) -> list[Metric]:
-    """Return what waits at all connections together."""
+    """Return the sums of the queues of all connections."""
     return [
         GaugeMetricFamily(
             "telex_waiting_messages",

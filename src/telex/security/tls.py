@@ -1,7 +1,7 @@
-"""TLS contexts for both ends, the name in a certificate, and certificates that are renewed.
+"""TLS contexts for both ends, the name in a certificate, and the renewal of certificates.
 
-The one place that knows which TLS settings are safe, and that turns what goes wrong with the files
-of certificates and keys into words. It never touches a connection: handshakes are the front-ends'.
+The only module that knows which TLS settings are safe, and that explains errors in the files of
+certificates and keys. It knows no connection; ``tls_layer`` does the handshakes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     File = str | PathLike[str]
 
 _NAMES_IN_ORDER: Final = ("DNS", "email", "URI")
-"""Where a certificate may name its owner, besides the common name; the first of these counts."""
+"""The kinds of alternative names that identify the owner, in the order of preference."""
 
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _PRIVATE_KEY: Final = b"PRIVATE KEY-----"
@@ -32,7 +32,7 @@ logger: Final = logging.getLogger("telex.server")
 
 
 class ServerContext(ssl.SSLContext):
-    """A server's context that knows its files; made by ``server_context``."""
+    """A server's context that remembers its files; made by ``server_context``."""
 
     certificate: File
     key: File | None
@@ -99,7 +99,7 @@ def reload_certificates(context: ssl.SSLContext) -> bool:
         logger.error("certificates not loaded again: only server_context() knows their files")
         return False
     try:
-        # Loading half of a pair would leave the live context without a key, so it is tried first.
+        # Half of a pair would leave the live context without a key, so try a new context first.
         server_context(context.certificate, context.key, context.client_ca)
         context.load_files()
     except CredentialsError as error:
@@ -125,7 +125,7 @@ def identity_of(certificate: Mapping[str, Any] | None) -> str | None:
 
 
 def _names_in(certificate: Mapping[str, Any]) -> Iterator[str]:
-    """Give the names that a certificate has for its owner, the best first."""
+    """Yield the names of the owner of a certificate, the preferred name first."""
     for wanted in _NAMES_IN_ORDER:
         for kind, name in certificate.get("subjectAltName", ()):
             if kind == wanted and name:
@@ -137,7 +137,7 @@ def _names_in(certificate: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _load_chain(context: ssl.SSLContext, certificate: File, key: File | None) -> None:
-    """Load a certificate and its key into a context; on failure, say which file is at fault."""
+    """Load a certificate and its key; raises CredentialsError that names the wrong file."""
     _check_holds(certificate, _CERTIFICATE, "certificate")
     hint = "; right would be to give the file of its key too: key=, --key PATH"
     _check_holds(key or certificate, _PRIVATE_KEY, "private key", hint if key is None else "")
@@ -162,7 +162,7 @@ def _load_chain(context: ssl.SSLContext, certificate: File, key: File | None) ->
 
 
 def _load_authorities(context: ssl.SSLContext, file: File) -> None:
-    """Load the authorities that a context is to trust."""
+    """Load the authorities that a context trusts; raises CredentialsError."""
     _check_holds(file, _CERTIFICATE, "certificate")
     try:
         context.load_verify_locations(cafile=file)
@@ -172,7 +172,7 @@ def _load_authorities(context: ssl.SSLContext, file: File) -> None:
 
 
 def _check_holds(file: File, beginning: bytes, what: str, hint: str = "") -> None:
-    """Raise CredentialsError when a file cannot be read, or has nothing of what it is for."""
+    """Raise CredentialsError unless a file can be read and contains ``beginning``."""
     try:
         content = Path(file).read_bytes()
     except OSError as error:

@@ -1,8 +1,8 @@
 """TLS as a layer of a connection, see ``connection.layer``.
 
-It works on memory alone. So what is received and sent stays in the batches of the connection, no
-bytes are left where a wait for sockets cannot see them, and the end of one direction is not the end
-of both. It never touches a socket, and decides nothing.
+It works on memory alone. So all bytes stay in the batches of the connection, no bytes hide from a
+wait for sockets, and one direction can end before the other. It never touches a socket, and decides
+nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SLICE: Final = 64 * 1024
-"""Bytes put through at once: a connection keeps buffers of this size, however much goes through."""
+"""Bytes per call of OpenSSL: each connection keeps buffers of this size."""
 
 _NOT_TLS: Final = "the client does not speak TLS, as this address demands; right would be tls://"
 
@@ -87,11 +87,11 @@ class TlsLayer(Layer):
         return encrypted
 
     def data_to_send(self) -> bytes:
-        """Return what TLS itself has to send: handshakes, alerts and its end."""
+        """Return the bytes of TLS itself: handshakes, alerts and its end."""
         return self._outgoing.read()
 
     def end(self) -> None:
-        """Announce that nothing more is sent; what the peer sends can still be received."""
+        """Announce the end of the output; bytes of the peer can still be received."""
         if self._is_ending or not self.is_established or self.error is not None:
             return
         self._is_ending = True
@@ -99,10 +99,10 @@ class TlsLayer(Layer):
             self._tls.unwrap()
 
     def error_at_eof(self) -> ConnectionClosedError | None:
-        """Return what is wrong when the network's stream ends now; None when nothing is.
+        """Return the error if the stream of the network ends now; None if this is a correct end.
 
-        Anybody on the way can end a stream of TCP; that the peer has ended its own output, only the
-        peer can announce, within TLS (RFC 8446, 6.1).
+        Anybody on the way can end a TCP stream. Only the peer can announce, within TLS, that it has
+        ended its output (RFC 8446, 6.1).
         """
         if self.has_ended or not self.is_established:
             return None

@@ -1,7 +1,7 @@
-"""Tokens: the secrets by which a server knows its clients, each with the name of its owner.
+"""Tokens: the secrets that prove the names of a server's clients.
 
-Reads and keeps them, and says whose a token is, in the same time for every wrong one. What follows
-from a name is the application's to decide.
+This module reads the tokens and finds the owner of a token, in the same time for every wrong token.
+The application decides what an owner may do.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Tokens:
 
 
 def _digest(token: str) -> bytes:
-    """Make all tokens equally long, so that comparing them does not tell their length either."""
+    """Return a digest: all have one length, so that comparing does not reveal a token's length."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 

@@ -1,6 +1,7 @@
-"""The terms on which a server serves, checked before it listens: the same on every front-end.
+"""The options of a server, checked before it listens: the same on every front-end.
 
-Who can reach an address, whether that is encrypted, and who is let in. It knows no connection.
+They say who can reach the address, whether the connection is encrypted, and which tokens are
+accepted. This module knows no connection.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 
 
 def address_of(where: str | Address | SharedAddress) -> Address:
-    """Return the address that is meant; raises what ``meant_by`` raises."""
+    """Return the address as an Address; raises what ``meant_by`` raises."""
     return where.address if isinstance(where, SharedAddress) else meant_by(where)
 
 
 def listen_at(where: str | Address | SharedAddress) -> tuple[list[Listener], Address]:
-    """Listen, as ``listen`` does, also on an address that several processes share."""
+    """Listen as ``listen`` does; ``where`` may also be an address that several processes share."""
     if isinstance(where, SharedAddress):
         return where.listen(), where.address
     return listen(address_of(where))
 
 
 def check_terms(address: Address, tls: ssl.SSLContext | None, insecure: bool) -> None:
-    """Raise AddressError when an address does not go with what else is said about safety."""
+    """Raise AddressError when the address does not fit the options ``tls`` and ``insecure``."""
     if address.scheme == "tls" and tls is None:
         raise AddressError(
             f"cannot listen on {address} without a certificate; "
@@ -49,9 +50,9 @@ def check_terms(address: Address, tls: ssl.SSLContext | None, insecure: bool) ->
 def greeting_with(
     agent: str, tokens: Mapping[str, str] | Tokens | None, limits: Limits
 ) -> Greeting:
-    """Return what a server says of itself, and whom it lets in.
+    """Return the server's side of the handshake: its agent, and the tokens that it accepts.
 
-    Raises CredentialsError, and ValueError when the limits have no room for tokens.
+    Raises CredentialsError, and ValueError when the limits are too small for tokens.
     """
     if tokens is None:
         return Greeting(agent)

@@ -1,8 +1,8 @@
-"""The connections of one server, and everything that they share: limits, memory, threads, the end.
+"""The connections of one server, and everything that they share: limits, memory, threads, shutdown.
 
-Both servers keep one. What a server does about a connection as a whole stands here once: who is let
-in, what is counted and logged, who must go when memory is short. What happens on a connection is
-decided by ``connection``; this module moves no bytes, and knows no socket and no clock.
+Each server has one registry. It refuses connections above the limit, counts and logs connections,
+and ends the largest one when memory is short. ``connection`` decides what happens on a connection.
+This module moves no bytes, and knows no socket and no clock.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from telex.limits import Limits
 
 MAX_REFUSED_CONNECTIONS: Final = 256
-"""Connections above ``max_connections`` that are told why they are refused."""
+"""Connections above ``max_connections`` that still get an error with the reason."""
 
 logger: Final = safe_logger("telex.server")
 
 
 class ServedDriver(Driver, Protocol):
-    """A driver of a server: it moves the bytes of one connection, and keeps what belongs to it."""
+    """A driver of a server: it moves the bytes of one connection, and holds its parts."""
 
     connection: Connection
     dispatcher: Dispatcher
     bytes_held: int
-    """What the registry counts for this connection, in bytes."""
+    """The bytes that the registry counts for this connection."""
     refusal_was_logged: bool
 
     def turn(self) -> None:
-        """Send, go on with what was held, and decide what to wait for."""
+        """Send, go on with held messages, and decide what to wait for."""
 
 
 class Registry:
@@ -68,10 +68,10 @@ class Registry:
         self.observes_output: Final = (
             self.notifier is not None and self.notifier.data_sent is not None
         )
-        """Whether ``tell_of_output`` is to be called for what is sent."""
+        """Whether the driver must call ``tell_of_output`` after sending."""
         self.tls: Final = tls
         self.threads: Final = Threads(max_workers)
-        """For handlers that block; none is started before it is needed."""
+        """Threads for handlers that block; each is started when it is needed."""
         self.drivers: Final[set[ServedDriver]] = set()
         """The connections that have not ended yet."""
         self.is_ending: bool = False
@@ -82,7 +82,7 @@ class Registry:
     # One connection
 
     def connection(self, now: float) -> Connection:
-        """Make the server's end of a connection that was accepted."""
+        """Make the server's end of an accepted connection."""
         layer = None if self.tls is None else TlsLayer(self.tls)
         return Connection(self.limits, self.greeting, serves=True, now=now, layer=layer)
 
@@ -104,15 +104,15 @@ class Registry:
         )
 
     def has_room_to_refuse(self, more: int = 0) -> bool:
-        """Say whether another connection can be let in, if only to be told why it is refused.
+        """Say whether another connection can be added, even if only to be refused with a reason.
 
-        ``more`` counts those that were accepted and are not in the registry yet.
+        ``more`` is the number of accepted connections that are not in the registry yet.
         """
         most = self.limits.max_connections + MAX_REFUSED_CONNECTIONS
         return len(self.drivers) + more < most
 
     def add(self, driver: ServedDriver, now: float) -> None:
-        """Let a connection in, or have it refused where there are too many."""
+        """Add a connection; refuse the connection if there are too many."""
         peer = driver.dispatcher.peer
         logger.debug("%s: connected", peer.address)
         most = self.limits.max_connections
@@ -127,13 +127,13 @@ class Registry:
             driver.connection.leave(now)
 
     def tell_of_output(self, driver: ServedDriver, before: int) -> None:
-        """Notify the observers of what was said since ``Connection.said`` was ``before``."""
+        """Notify the observers of the bytes sent since ``Connection.said`` was ``before``."""
         said = driver.connection.said - before
         if said and self.notifier is not None:
             notify(self.notifier.data_sent, driver.dispatcher.peer, said)
 
     def note(self, driver: ServedDriver) -> None:
-        """Take note of what a connection holds after a turn, and of a refusal."""
+        """After a turn, count the bytes that a connection holds, and log a refusal once."""
         connection = driver.connection
         if connection.is_refused and not driver.refusal_was_logged:
             driver.refusal_was_logged = True
@@ -145,7 +145,7 @@ class Registry:
         self._account(driver, connection.memory_held)
 
     def remove(self, driver: ServedDriver) -> None:
-        """Let a connection go, whose driver closes; log and tell how it has ended."""
+        """Remove a connection whose driver closes; log how it ended, and notify the observers."""
         if driver not in self.drivers:
             return
         self.drivers.discard(driver)
@@ -161,7 +161,7 @@ class Registry:
         self._account(driver, driver.connection.bytes_at_work)
 
     def _account(self, driver: ServedDriver, held: int) -> None:
-        """Count the bytes that a connection holds; past ``max_buffered``, a connection must go."""
+        """Count the bytes that a connection holds; over ``max_buffered``, end the largest one."""
         more = held - driver.bytes_held
         if not more:
             return
@@ -171,7 +171,7 @@ class Registry:
             before = self._bytes_held
             largest = max(self.drivers, key=lambda one: one.connection.memory_to_gain)
             if not largest.connection.memory_to_gain:
-                return  # what is held is being handled, or belongs to connections that end
+                return  # handlers hold the bytes, or connections that end already
             why = f"the server holds {before:,} bytes, and most of them for this connection"
             largest.refuse("overloaded", why)
             if self._bytes_held >= before:
@@ -180,14 +180,14 @@ class Registry:
     # All of them
 
     def handle_deadlines(self, now: float) -> None:
-        """Hold all peers to their times; call it every ``LOOK_SECONDS``, after receiving."""
+        """Handle passed deadlines; call it every ``LOOK_SECONDS``, after receiving."""
         for driver in list(self.drivers):
             if driver.connection.next_deadline <= now:
                 driver.connection.handle_deadline(now)
                 driver.turn()
 
     def leave(self, now: float) -> None:
-        """Say goodbye to every peer as soon as everything that it sent is answered."""
+        """Begin to shut down: each connection ends when all that its peer sent is answered."""
         self.is_ending = True
         self._to_drain = len(self.drivers)
         for driver in list(self.drivers):
@@ -195,7 +195,7 @@ class Registry:
             driver.turn()
 
     def cut_off(self, now: float) -> None:
-        """End every connection that has not ended by itself, and log how many that were."""
+        """End all connections that are left, and log how many they were."""
         left = [driver for driver in self.drivers if driver.connection.is_served]
         unanswered = sum(driver.connection.conversation.unanswered for driver in left)
         unsent = sum(driver.connection.unsent for driver in left)

@@ -1,7 +1,7 @@
-"""Calls on their way from other threads to a server's thread, which alone may touch connections.
+"""Calls from other threads to a server's thread, which alone may touch connections.
 
-What the calls bring is bounded: a thread that hands over more than the server takes has to wait,
-but never for ever, as the server may be waiting for that thread. This module knows no socket.
+The size of the waiting calls is bounded: a thread that posts more has to wait. The wait has a
+limit, because the server may be waiting for that same thread. This module knows no socket.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_BYTES: Final = 1024 * 1024
-"""Bytes that may be on their way before the next thread has to wait."""
+"""Bytes of waiting calls; with more, the next thread has to wait."""
 
 WAIT_SECONDS: Final = 10.0
-"""How long a thread waits for its turn before it is told that the server does not go on."""
+"""How long a thread waits for room before ``post`` raises."""
 
 
 class _Call(NamedTuple):
-    """A call to be made in the server's thread; ``size`` is in bytes, of what it brings."""
+    """A call to be made in the server's thread; ``size`` is the size of its arguments in bytes."""
 
     function: Callable[..., object]
     arguments: tuple[Any, ...]
@@ -30,7 +30,7 @@ class _Call(NamedTuple):
 
 
 class ThreadCalls:
-    """Calls of all threads, in the order in which they came. ``wake`` has ``make`` called soon."""
+    """The waiting calls of all threads, in order. ``wake`` makes the server call ``make`` soon."""
 
     def __init__(self, wake: Callable[[], object]) -> None:
         self._wake: Final = wake
@@ -51,8 +51,8 @@ class ThreadCalls:
     def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
         """Have a function called in the server's thread; any thread may call this.
 
-        Where the call brings ``size`` bytes, the caller waits for room. Raises WaitTimeoutError
-        when there is none for ``WAIT_SECONDS``, ConnectionClosedError when the server has ended.
+        With a ``size`` in bytes, the caller waits until there is room. Raises WaitTimeoutError when
+        there is no room within ``WAIT_SECONDS``, ConnectionClosedError when the server has ended.
         """
         with self._has_room:
             if size and not self._has_room.wait_for(self._can_go_on, WAIT_SECONDS):
@@ -66,7 +66,7 @@ class ThreadCalls:
             self._wake()
 
     def make(self) -> None:
-        """Make the calls that were posted until now, and make room for more."""
+        """Make the calls that were posted until now, and wake the threads that wait for room."""
         if not self._calls:
             return
         with self._has_room:
@@ -79,7 +79,7 @@ class ThreadCalls:
         return len(self._calls)
 
     def close(self) -> None:
-        """Take no more calls, and make those that nobody has made."""
+        """Accept no more calls, and make those that still wait."""
         with self._has_room:
             self._is_closed = True
             self._has_room.notify_all()

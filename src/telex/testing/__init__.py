@@ -1,8 +1,9 @@
 """Tools for the tests of programs that use Telex; Telex's own tests use the same.
 
-``connected()`` joins an application and a connection in memory, ``Servers`` starts servers that are
-held to failing nowhere (the fixture ``telex_server`` is one), and ``Proxy`` is a network as bad as
-its ``Weather``. ``telex.testing.strategies`` makes messages for Hypothesis.
+``connected()`` joins an application and a connection in memory. ``Servers`` starts servers, and
+raises their failures at the end (the fixture ``telex_server`` is a ``Servers``). ``Proxy`` is a
+network with the faults of its ``Weather``. ``telex.testing.strategies`` makes messages for
+Hypothesis.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ else:
     }
 
     def __getattr__(name: str) -> object:
-        """Load what needs a front-end, or Hypothesis, at its first use."""
+        """Load names that need a front-end, or Hypothesis, when they are first used."""
         if name not in _LOADED_LATER:
             raise AttributeError(f"module 'telex.testing' has no attribute {name!r}")
         module = importlib.import_module(_LOADED_LATER[name])

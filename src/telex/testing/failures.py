@@ -1,7 +1,4 @@
-"""Failures that a test must take note of: collected while it runs, raised at its end.
-
-What fails, and when the end is, is not known here.
-"""
+"""Failures in the background of a test: collected while the test runs, raised at its end."""
 
 from __future__ import annotations
 
@@ -21,31 +18,31 @@ if TYPE_CHECKING:
     from telex.wire.message import Message
 
 _ENDS: Final = (AssertionError, KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What is nobody's to expect: a test that has failed already, and a program that is to end."""
+"""Exceptions that no test expects: the test has failed already, or the program must end."""
 
 
 class Failures(list[BaseException]):
-    """What has failed, and nobody has taken note of yet; a test takes out what it expects."""
+    """The failures so far; a test removes those that it expects."""
 
     def __init__(self) -> None:
         super().__init__()
         self._by_request: Final[dict[int, BaseException]] = {}
 
     def note(self, failure: BaseException) -> None:
-        """Remember a failure, once: the log and the application may both tell of it."""
+        """Add a failure, once: both the log and the application may report it."""
         if not any(known is failure for known in self):
             self.append(failure)
 
     def note_of(self, message: Message, failure: BaseException) -> None:
-        """Remember that the handler of a message has failed."""
+        """Add the failure of the handler of a message."""
         self.note(failure)
         if message.kind == "request" and message.id is not None:
             self._by_request[message.id] = failure
 
     def explain(self, call: Call) -> None:
-        """Give the error of a request its cause when its handler failed, which is noticed thereby.
+        """Make the failure of a handler the cause of the request's error, and remove it here.
 
-        That is for the failures of one connection: requests of several have the same numbers.
+        This is for the failures of one connection: two connections use the same request numbers.
         """
         error = call.error
         if isinstance(error, RemoteError) and error.code == "handler-failed":
@@ -56,10 +53,10 @@ class Failures(list[BaseException]):
 
     @contextlib.contextmanager
     def raised_after(self, during: BaseException | None) -> Iterator[None]:
-        """Raise what is left in the list after the context, which is the end of a test.
+        """Raise the failures that are left after the context, which is the end of a test.
 
-        ``during`` is what was on its way to the test before. Where the end itself fails, both are
-        raised.
+        ``during`` is the exception that ends the test, if any. If the context raises an exception
+        too, the failures are raised together with that exception.
         """
         try:
             yield
@@ -69,10 +66,10 @@ class Failures(list[BaseException]):
         self._raise_with(during)
 
     def _raise_with(self, during: BaseException | None) -> None:
-        """Raise the failures all together, and forget them.
+        """Raise all failures in a group, and clear the list.
 
-        What is on its way is among them, for a test may expect that, and would pass. Where that is
-        the failure of the test, it goes on its way, and is only told of them.
+        The group includes ``during``: otherwise a test that expects this exception would pass. If
+        ``during`` fails the test in any case, it stays, with notes about the failures.
         """
         unnoticed = [failure for failure in self if failure is not during]
         self.clear()
@@ -88,7 +85,7 @@ class Failures(list[BaseException]):
 
 
 def observed(application: Application, failures: Failures) -> Application:
-    """Return an application with the same handlers, of which those that fail are remembered."""
+    """Return an application with the same handlers, whose failures are added to ``failures``."""
 
     def remember(message: Message, peer: Peer, error: BaseException) -> None:
         failures.note_of(message, error)
@@ -99,7 +96,7 @@ def observed(application: Application, failures: Failures) -> Application:
 
 
 def _is_seen(error: BaseException) -> bool:
-    """Say whether an exception fails a test whatever is around it, or ends the program."""
+    """Say whether an exception fails the test in any case, or ends the program."""
     pytest = sys.modules.get("pytest")
     if pytest is not None and isinstance(error, (pytest.fail.Exception, pytest.exit.Exception)):
         return True

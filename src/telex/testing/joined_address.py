@@ -1,4 +1,4 @@
-"""What joined connections say of themselves, on either front-end."""
+"""The agent and the address of joined connections, on either front-end."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from telex.address import Address
 AGENT: Final = "telex.testing"
 
 ADDRESS: Final = Address("unix", path="in-memory")
-"""Where a joined connection says that it is connected to."""
+"""The address that a joined connection shows as its peer."""

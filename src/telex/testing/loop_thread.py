@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, driven from blocking code. What runs in it is not known."""
+"""An event loop in a thread of its own, used from blocking code."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_PATIENCE: Final = 30.0
-"""Seconds after which something that runs there is taken to hang."""
+_TIMEOUT: Final = 30.0
+"""Seconds after which a coroutine counts as hanging."""
 
 
 class LoopThread:
-    """An event loop in a thread; ``unhandled`` is what it had nobody to tell of.
+    """An event loop in a thread; ``unhandled`` has the contexts of its exception handler.
 
     >>> import asyncio
     >>> thread = LoopThread()
@@ -34,15 +34,15 @@ class LoopThread:
         self._thread.start()
 
     def do(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        """Run a coroutine there, and return what it returns; raises what it raises."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_PATIENCE)
+        """Run a coroutine in the loop, and return its result; raises what it raises."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_TIMEOUT)
 
     def start(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
-        """Begin to run a coroutine there; return what will be done when it is."""
+        """Start a coroutine in the loop, and return a future of its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def stop(self) -> None:
-        """End the loop; whatever still runs in it is cancelled."""
+        """Cancel all tasks, and end the loop."""
 
         async def cancel_all() -> None:
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -52,7 +52,7 @@ class LoopThread:
 
         self.do(cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_PATIENCE)
+        self._thread.join(_TIMEOUT)
         if self._thread.is_alive():
-            raise RuntimeError(f"the event loop did not end within {_PATIENCE:g} s")
+            raise RuntimeError(f"the event loop did not end within {_TIMEOUT:g} s")
         self._loop.close()

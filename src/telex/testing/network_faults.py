@@ -1,4 +1,4 @@
-"""How bad a network is, in numbers. What the numbers do to bytes is the proxy's."""
+"""The faults of a network, as numbers; the proxy applies them to bytes."""
 
 from __future__ import annotations
 
@@ -46,23 +46,23 @@ class Weather:
             if not seconds >= 0:
                 raise ValueError(f"{name} must be at least 0 seconds, not {seconds}")
 
-    def piece_size(self, available: int, dice: random.Random) -> int:
+    def piece_size(self, available: int, random_numbers: random.Random) -> int:
         """Return the size of the next piece; 1, 2, 4, 8 bytes and so on are equally likely."""
         if self.largest_piece is None:
             return available
-        return min(available, int(self.largest_piece ** dice.random()))
+        return min(available, int(self.largest_piece ** random_numbers.random()))
 
-    def pause(self, dice: random.Random) -> float:
+    def pause(self, random_numbers: random.Random) -> float:
         """Return the delay of the next piece in seconds."""
-        lot = dice.random()
-        if lot < self.stall_chance:
+        chance = random_numbers.random()
+        if chance < self.stall_chance:
             return self.stall
-        if lot < self.stall_chance + self.delay_chance:
-            return dice.uniform(0, self.longest_delay)
+        if chance < self.stall_chance + self.delay_chance:
+            return random_numbers.uniform(0, self.longest_delay)
         return 0.0
 
-    def bytes_until_reset(self, dice: random.Random) -> float:
+    def bytes_until_reset(self, random_numbers: random.Random) -> float:
         """Return the number of bytes that may pass before the connection is reset."""
         if self.reset_every is None:
             return float("inf")
-        return dice.expovariate(1 / self.reset_every)
+        return random_numbers.expovariate(1 / self.reset_every)

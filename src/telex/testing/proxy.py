@@ -1,8 +1,8 @@
-"""A TCP proxy that makes a network as bad as a test wants it, the same way for the same seed.
+"""A TCP proxy with the faults of a network, which are the same for the same seed.
 
-It cuts what passes into random pieces, holds pieces up, stalls, and resets connections. Every
-connection and each of its directions has dice of its own, so that what happens to the bytes of one
-does not depend on when those of another came. It knows nothing of messages.
+It cuts the bytes into random pieces, delays pieces, stalls, and resets connections. Each direction
+of each connection has a random number generator of its own, so that its faults do not depend on the
+timing of the others. It knows nothing of messages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _RECEIVE_SIZE: Final = 64 * 1024
 _NEVER: Final = float("inf")
-_PATIENCE: Final = 30.0
+_TIMEOUT: Final = 30.0
 
 
 class Proxy:
@@ -66,11 +66,11 @@ class Proxy:
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._thread: Final = threading.Thread(target=self._run, daemon=True)
-        self._links: Final[set[_Link]] = set()
+        self._connections: Final[set[_ForwardedConnection]] = set()
         self._count = 0
         self._is_frozen = False
         self._passing: Final = threading.Lock()
-        """Held while something may pass, so that nothing is half-way when the network freezes."""
+        """Held while bytes are forwarded, so that after ``freeze()`` no more bytes pass."""
         self._must_reset = False
         self._is_ending = False
         self._failure: BaseException | None = None
@@ -114,9 +114,9 @@ class Proxy:
     ) -> None:
         self._is_ending = True
         self._wake()
-        self._thread.join(_PATIENCE)
+        self._thread.join(_TIMEOUT)
         if self._thread.is_alive():
-            raise RuntimeError(f"the proxy to {self._target} did not end within {_PATIENCE:g} s")
+            raise RuntimeError(f"the proxy to {self._target} did not end within {_TIMEOUT:g} s")
         self._wake_reader.close()  # not sooner: the thread may end before it is woken
         self._wake_writer.close()
         if self._failure is not None:
@@ -132,17 +132,21 @@ class Proxy:
         except BaseException as failure:  # noqa: BLE001 - the end of the context raises it
             self._failure = failure
         finally:
-            for link in list(self._links):
-                self._end(link)
+            for connection in list(self._connections):
+                self._end(connection)
             self._selector.close()
             self._listener.close()
 
     def _turn(self) -> None:
-        """Wait until bytes can pass, or may pass now, and pass them."""
+        """Wait until bytes can be forwarded, and forward them."""
         moments = (
             []
             if self._is_frozen
-            else [way.next_at for link in self._links for way in link.ways_held_up()]
+            else [
+                direction.next_at
+                for connection in self._connections
+                for direction in connection.delayed_directions()
+            ]
         )
         wait = max(0.0, min(moments, default=_NEVER) - time.monotonic())
         for key, _events in self._selector.select(None if wait == _NEVER else wait):
@@ -152,10 +156,10 @@ class Proxy:
                 self._wake_reader.recv(4096)
         if self._must_reset:
             self._must_reset = False
-            for link in list(self._links):
-                self._end(link, with_reset=True)
-        for link in list(self._links):
-            self._pass_on(link)
+            for connection in list(self._connections):
+                self._end(connection, with_reset=True)
+        for connection in list(self._connections):
+            self._forward(connection)
 
     def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -163,57 +167,59 @@ class Proxy:
                 try:
                     near, _address = self._listener.accept()
                 except ConnectionAbortedError:
-                    continue  # by the client, before it was let in
+                    continue  # the client has given up
                 self._count += 1
                 try:
                     far = _connected_to(self._target)
                 except OSError:
                     near.close()
                     continue
-                link = _Link(near, far, self._weather, f"{self._seed} {self._count}")
-                self._links.add(link)
+                connection = _ForwardedConnection(
+                    near, far, self._weather, f"{self._seed} {self._count}"
+                )
+                self._connections.add(connection)
 
-    def _pass_on(self, link: _Link) -> None:
-        """Pass on what may pass now, and look for what comes and what can be taken."""
+    def _forward(self, connection: _ForwardedConnection) -> None:
+        """Forward the bytes whose time has come, and set the events to wait for."""
         try:
             with self._passing:
-                for way in () if self._is_frozen else link.ways:
-                    self.pieces += way.pass_on(time.monotonic())
+                for direction in () if self._is_frozen else connection.directions:
+                    self.pieces += direction.forward(time.monotonic())
         except (_ResetError, OSError):
-            self._end(link, with_reset=True)
+            self._end(connection, with_reset=True)
             return
-        if all(way.is_over for way in link.ways):
-            self._end(link)
+        if all(direction.is_over for direction in connection.directions):
+            self._end(connection)
             return
-        for sock, events in link.events(self._is_frozen).items():
-            self._watch(link, sock, events)
+        for sock, events in connection.events(self._is_frozen).items():
+            self._watch(connection, sock, events)
 
-    def _watch(self, link: _Link, sock: socket.socket, events: int) -> None:
-        watched = link.watched.get(sock, 0)
+    def _watch(self, connection: _ForwardedConnection, sock: socket.socket, events: int) -> None:
+        watched = connection.watched.get(sock, 0)
         if events and watched and events != watched:
             self._selector.modify(sock, events)
         elif events and not watched:
             self._selector.register(sock, events)
         elif watched and not events:
             self._selector.unregister(sock)
-        link.watched[sock] = events
+        connection.watched[sock] = events
 
-    def _end(self, link: _Link, *, with_reset: bool = False) -> None:
-        self._links.discard(link)
+    def _end(self, connection: _ForwardedConnection, *, with_reset: bool = False) -> None:
+        self._connections.discard(connection)
         self.resets += with_reset
-        for sock in (link.near, link.far):
-            self._watch(link, sock, 0)
+        for sock in (connection.near, connection.far):
+            self._watch(connection, sock, 0)
             if with_reset:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.close()
 
 
 class _ResetError(Exception):
-    """The dice say that the connection is to be reset."""
+    """The connection must be reset, by chance."""
 
 
-class _Link:
-    """A connection that is passed on."""
+class _ForwardedConnection:
+    """A forwarded connection: the socket of the client, and the socket to the server."""
 
     def __init__(
         self, near: socket.socket, far: socket.socket, weather: Weather, seed: str
@@ -225,41 +231,41 @@ class _Link:
             sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.ways = (
-            _Way(near, far, weather, random.Random(f"{seed} there")),
-            _Way(far, near, weather, random.Random(f"{seed} back")),
+        self.directions = (
+            _Direction(near, far, weather, random.Random(f"{seed} there")),
+            _Direction(far, near, weather, random.Random(f"{seed} back")),
         )
 
-    def ways_held_up(self) -> list[_Way]:
-        """Return the directions that wait for their time, and not for a socket."""
+    def delayed_directions(self) -> list[_Direction]:
+        """Return the directions that wait for the end of a delay, and not for a socket."""
         return [
-            way
-            for way in self.ways
-            if way.pending and not self.watched.get(way.sink, 0) & selectors.EVENT_WRITE
+            direction
+            for direction in self.directions
+            if direction.pending and not self.watched.get(direction.sink, 0) & selectors.EVENT_WRITE
         ]
 
     def events(self, is_frozen: bool) -> dict[socket.socket, int]:
-        """Say what each socket is waited for."""
+        """Return the events to wait for, by socket."""
         now = time.monotonic()
         wanted = {self.near: 0, self.far: 0}
-        for way in self.ways:
+        for direction in self.directions:
             if is_frozen:
                 continue
-            if not way.pending and not way.has_ended:
-                wanted[way.source] |= selectors.EVENT_READ
-            elif way.pending and way.next_at <= now:
-                wanted[way.sink] |= selectors.EVENT_WRITE
+            if not direction.pending and not direction.has_ended:
+                wanted[direction.source] |= selectors.EVENT_READ
+            elif direction.pending and direction.next_at <= now:
+                wanted[direction.sink] |= selectors.EVENT_WRITE
         return wanted
 
 
 @dataclass(slots=True)
-class _Way:
+class _Direction:
     """One direction of a connection."""
 
     source: socket.socket
     sink: socket.socket
     weather: Weather
-    dice: random.Random
+    random_numbers: random.Random
     pending: memoryview = field(default_factory=lambda: memoryview(b""))
     next_at: float = 0.0
     has_ended: bool = False
@@ -267,10 +273,10 @@ class _Way:
     left_until_reset: float = _NEVER
 
     def __post_init__(self) -> None:
-        self.left_until_reset = self.weather.bytes_until_reset(self.dice)
+        self.left_until_reset = self.weather.bytes_until_reset(self.random_numbers)
 
-    def pass_on(self, now: float) -> int:
-        """Pass on what may pass now; return in how many pieces."""
+    def forward(self, now: float) -> int:
+        """Forward the bytes whose time has come; return the number of pieces."""
         pieces = 0
         with contextlib.suppress(BlockingIOError):
             while not self.is_over:
@@ -281,11 +287,11 @@ class _Way:
                     break
                 self._send_piece()
                 pieces += 1
-                self.next_at = now + self.weather.pause(self.dice)
+                self.next_at = now + self.weather.pause(self.random_numbers)
         return pieces
 
     def _receive(self) -> None:
-        """Take more from the source, or pass its end on."""
+        """Receive more from the source, or forward the end of its stream."""
         data = self.source.recv(_RECEIVE_SIZE)
         self.pending = memoryview(data)
         if not data:
@@ -293,7 +299,7 @@ class _Way:
             self.sink.shutdown(socket.SHUT_WR)
 
     def _send_piece(self) -> None:
-        size = self.weather.piece_size(len(self.pending), self.dice)
+        size = self.weather.piece_size(len(self.pending), self.random_numbers)
         sent = self.sink.send(self.pending[:size])
         self.pending = self.pending[sent:]
         self.left_until_reset -= sent
@@ -311,4 +317,4 @@ def _connected_to(target: Address) -> socket.socket:
             sock.close()
             raise
         return sock
-    return socket.create_connection((target.host, target.port), _PATIENCE)
+    return socket.create_connection((target.host, target.port), _TIMEOUT)

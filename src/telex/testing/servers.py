@@ -1,4 +1,4 @@
-"""Servers for tests: started by a call, ended with the context, and held to failing nowhere."""
+"""Servers for tests: started by a call, shut down with the context, which raises failures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from telex.application.application import Application
     from telex.testing.serving import FrontEnd, Serving
 
-_PATIENCE: Final = 30.0
-"""Seconds after which a server that should end is taken to hang."""
+_TIMEOUT: Final = 30.0
+"""Seconds after which a server that does not end counts as hanging."""
 
 _LOGGER: Final = logging.getLogger("telex.server")
 
@@ -79,7 +79,7 @@ class Servers:
             raise ValueError(f"there is no server at {address}, or no longer")
         serving = self._servers.pop(address)
         serving.shutdown()
-        self._see_end(serving, _PATIENCE)
+        self._see_end(serving, _TIMEOUT)
 
     def __enter__(self) -> Self:
         _LOGGER.addHandler(self._log)
@@ -98,12 +98,12 @@ class Servers:
                 _LOGGER.removeHandler(self._log)
 
     def _stop_all(self) -> None:
-        """End all servers at once, and wait for each; those that do not end are failures."""
+        """Shut down all servers at once, and wait; a server that does not end is a failure."""
         servings = list(self._servers.values())
         self._servers.clear()
         for serving in servings:
             serving.shutdown()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         for serving in servings:
             try:
                 self._see_end(serving, max(0.0, deadline - time.monotonic()))
@@ -111,21 +111,21 @@ class Servers:
                 self.failures.note(failure)
 
     def _see_end(self, serving: Serving, timeout: float) -> None:
-        """Wait for a server's end, and note what failed; raises RuntimeError when it goes on."""
+        """Wait for a server to end, and add its failures; raises RuntimeError if it does not."""
         if not serving.has_ended(timeout):
-            raise RuntimeError(f"the server at {serving.address} did not end in {_PATIENCE:g} s")
+            raise RuntimeError(f"the server at {serving.address} did not end in {_TIMEOUT:g} s")
         for failure in serving.clean_up():
             self.failures.note(failure)
 
 
 class _ErrorLog(logging.Handler):
-    """Makes failures of the errors in the log."""
+    """Adds the errors in the log to the failures."""
 
     def __init__(self, failures: Failures) -> None:
         super().__init__(logging.ERROR)
         self._failures = failures
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of an error."""
+        """Add an error to the failures."""
         error = record.exc_info[1] if record.exc_info else None
         self._failures.note(error or RuntimeError(record.getMessage()))

@@ -1,7 +1,4 @@
-"""A server of either front-end that serves in the background of a test.
-
-How many there are, and what is made of their failures, is not known here.
-"""
+"""A server of either front-end that runs in the background of a test."""
 
 from __future__ import annotations
 
@@ -19,18 +16,18 @@ FrontEnd = Literal["sync", "asyncio"]
 
 
 class Serving(Protocol):
-    """A server of either front-end while it serves, in a thread of its own."""
+    """A running server of either front-end, in a thread of its own."""
 
     address: Address
 
     def shutdown(self) -> None:
-        """Have it end."""
+        """Begin to shut down."""
 
     def has_ended(self, timeout: float) -> bool:
         """Wait at most so many seconds for its end; return whether it came."""
 
     def clean_up(self) -> list[BaseException]:
-        """Give everything back after the end; return what failed and could be told to nobody."""
+        """Release everything after the end; return the failures that reached nobody."""
 
 
 class ServingInThread:
@@ -49,7 +46,7 @@ class ServingInThread:
         def run() -> None:
             try:
                 server.serve_forever(handle_signals=False)
-            except BaseException as failure:  # noqa: BLE001 - the test is told of it
+            except BaseException as failure:  # noqa: BLE001 - clean_up returns it
                 self._failures.append(failure)
 
         self._thread = threading.Thread(target=run, daemon=True, name="telex-server")
@@ -61,7 +58,7 @@ class ServingInThread:
         return not self._thread.is_alive()
 
     def clean_up(self) -> list[BaseException]:
-        """Return what a start-up hook has raised."""
+        """Return the exceptions of ``serve_forever``, such as those of start-up hooks."""
         return self._failures
 
 
@@ -93,7 +90,7 @@ class ServingInLoop:
         return bool(concurrent.futures.wait([self._end], timeout).done)
 
     def clean_up(self) -> list[BaseException]:
-        """End the loop; return what its tasks and callbacks had nobody to tell of."""
+        """End the loop; return the failures of the server, and of tasks and callbacks."""
         self._loop_thread.stop()
         failure = self._end.exception()
         return [
@@ -108,7 +105,7 @@ class ServingInLoop:
 def start(
     front_end: FrontEnd, application: Application, address: str | Address, options: dict[str, Any]
 ) -> Serving:
-    """Start a server, with the options of ``serve()`` of its front-end; raises what that does."""
+    """Start a server with the options of ``serve()`` of its front-end; raises what that raises."""
     if front_end not in ("sync", "asyncio"):
         raise ValueError(f"front_end must be 'sync' or 'asyncio', not {front_end!r}")
     kind = ServingInThread if front_end == "sync" else ServingInLoop

@@ -1,6 +1,6 @@
-"""What Hypothesis makes of messages: messages, their parts, and the ways a network cuts bytes up.
+"""Hypothesis strategies for messages, for their parts, and for the pieces that a network makes.
 
-It needs Hypothesis, which nothing else in Telex does: ``pip install 'telex[testing]'``.
+Only this module needs Hypothesis: ``pip install 'telex[testing]'``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ KNOWN_FIELDS: Final = (
     "re",
     "more",
 )
-"""The header fields that Telex knows, which an application's own headers cannot be named after."""
+"""The header fields of Telex; an application's own headers cannot have these names."""
 
 _ENCODINGS: Final = ("utf-8", "utf-16-le", "utf-16", "utf-7", "gb18030")
-"""Charsets that can write all that ``st.text()`` makes."""
+"""Charsets that can encode every text of ``st.text()``."""
 
 
 def json_values() -> st.SearchStrategy[Any]:
@@ -106,7 +106,7 @@ def cuttings(draw: st.DrawFn, data: bytes, *, most: int = 8) -> list[bytes]:
 
 
 def _contents_of_every_kind() -> st.SearchStrategy[tuple[object, dict[str, Any]]]:
-    """Make content, each with the keywords that say what it is."""
+    """Make contents of every kind, each with the keywords of Message that describe it."""
     encoded = st.fixed_dictionaries({"encoding": st.sampled_from(_ENCODINGS)})
     as_json = encoded.map(lambda fields: {**fields, "content_type": "application/json"})
     return (

@@ -1,1 +1,1 @@
-"""``telex connect``: what is typed goes to a server, and what comes from there is shown."""
+"""``telex connect``: sends typed lines to a server, and shows the messages of the server."""

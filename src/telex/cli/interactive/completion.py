@@ -1,4 +1,4 @@
-"""What can be completed while it is typed: commands, subjects that were seen, headers, files."""
+"""Completes typed words: commands, subjects seen before, headers, files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class WordCompleter(Completer):
-    """Completes what is typed at the conversation ``talk``."""
+    """Completes the words of a line for the conversation ``talk``."""
 
     def __init__(self, talk: Talk) -> None:
         self._talk: Final = talk
@@ -27,7 +27,7 @@ class WordCompleter(Completer):
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
     ) -> Iterator[Completion]:
-        """Give what fits at the end of the line, which is where people type."""
+        """Yield completions, if the cursor is at the end of the line."""
         text = document.text_before_cursor
         if not text.startswith("/") or document.text_after_cursor:
             return

@@ -1,4 +1,4 @@
-"""What was typed before, kept from one time to the next in the user's state directory."""
+"""The history of typed lines, a file in the user's state directory."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def state_directory() -> Path:
-    """Return where Telex keeps what it remembers for its user (XDG Base Directory, 0.8)."""
+    """Return the directory for files such as the history (XDG Base Directory, 0.8)."""
     given = os.environ.get("XDG_STATE_HOME", "")
     base = Path(given) if Path(given).is_absolute() else Path.home() / ".local" / "state"
     return base / "telex"
 
 
 def history_file() -> Path:
-    """Return the file of what was typed, which only its owner may read; raises OSError."""
+    """Return the history file, which only its owner may read; raises OSError."""
     directory = state_directory()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = directory / "history"

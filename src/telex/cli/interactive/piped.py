@@ -1,4 +1,4 @@
-"""Lines from standard input where nobody types: each is done before the next one is read."""
+"""Lines from a file or a pipe: each is done before the next one is read."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _READ_AT_ONCE: Final = 64 * 1024
 _READ_AHEAD: Final = 4
-"""How many pieces are read before the first of them is done."""
+"""How many pieces may be read in advance."""
 
 
 async def follow(talk: Talk, connection: Connection, source: int, timeout: float) -> bool:
-    """Do the lines that can be read from a descriptor; return whether all of them went well.
+    """Do the lines that can be read from a descriptor; return whether all of them succeeded.
 
-    Behind the last line it waits for one more round trip, so that what the server says to the lines
-    is shown, and then for the end, each at most ``timeout`` seconds: a message that the server
-    refuses, or may not have read, did not go well. Raises CommandError and ConnectionClosedError
-    when the connection ends too early.
+    After the last line it waits for one more round trip, to show what the server sent meanwhile,
+    and then for the end of the connection, each at most ``timeout`` seconds. A message that the
+    server refuses, or may not have read, did not succeed. Raises CommandError and
+    ConnectionClosedError when the connection ends too early.
     """
     listening = asyncio.create_task(talk.listen())
     doing = asyncio.create_task(_do_all(talk, source))
@@ -59,7 +59,7 @@ async def follow(talk: Talk, connection: Connection, source: int, timeout: float
 
 
 async def _end(connection: Connection, timeout: float, trouble: TelexError | None) -> None:
-    """Close once the server has read everything; raises what kept it from that."""
+    """Close after the server has read everything; raises the error if it has not."""
     try:
         if trouble is not None:
             raise trouble
@@ -88,19 +88,19 @@ async def _do_all(talk: Talk, source: int) -> bool:
 
 
 async def _lines_of(source: int) -> AsyncIterator[str]:
-    """Yield lines as they come; what is not UTF-8 in them is kept as escapes.
+    """Yield lines as they arrive, with escapes for bytes that are not UTF-8.
 
     Raises CommandError when they cannot be read.
 
-    A thread waits for them, because a file, a pipe and a terminal cannot all be waited for in an
-    event loop. It holds no lock of Python's, and does not keep the program from ending.
+    A thread reads them, because an event loop cannot wait for every kind of file. The thread holds
+    no lock of Python, and does not keep the program from ending.
     """
     loop = asyncio.get_running_loop()
     pieces: asyncio.Queue[bytes | OSError] = asyncio.Queue()
     room = threading.Semaphore(_READ_AHEAD)
 
     def read() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody wants more
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             while room.acquire():
                 piece = _piece_of(source)
                 loop.call_soon_threadsafe(pieces.put_nowait, piece)
@@ -121,9 +121,9 @@ async def _lines_of(source: int) -> AsyncIterator[str]:
 
 
 def _piece_of(source: int) -> bytes | OSError:
-    """Wait for what can be read next, or for what is wrong; nothing is the end.
+    """Wait for bytes, and return them, or the error; at the end of the input, return no bytes.
 
-    Whoever started the program may have made the descriptor one that does not block.
+    The descriptor may be non-blocking: another process may have made it so.
     """
     while True:
         try:

@@ -1,6 +1,6 @@
-"""The prompt of ``telex connect``: lines that a person types, while what comes is shown above.
+"""The prompt of ``telex connect``: a person types lines, and messages are shown above.
 
-The only place that knows prompt_toolkit, next to ``completion``. What lines mean is ``talk``'s.
+Only this module and ``completion`` know prompt_toolkit. ``talk`` does what the lines say.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 async def converse(talk: Talk, connection: Connection) -> None:
-    """Do what is typed, and show what comes, until one of both ends it.
+    """Do the typed lines, and show messages, until the person or the server ends this.
 
     The connection is left open. Raises ConnectionClosedError when it breaks.
     """
@@ -49,7 +49,7 @@ async def converse(talk: Talk, connection: Connection) -> None:
 
 
 class _Desk:
-    """Where somebody types: the prompt, its keys, and the lines that are being done."""
+    """The prompt, its keys, and the tasks of the lines that are being done."""
 
     def __init__(self, talk: Talk) -> None:
         self._talk: Final = talk
@@ -64,7 +64,7 @@ class _Desk:
         )
 
     async def read(self) -> None:
-        """Read lines, and begin to do them, until somebody wants to leave."""
+        """Read lines, and start a task for each, until the person leaves."""
         with contextlib.suppress(EOFError):
             while True:
                 try:
@@ -81,7 +81,7 @@ class _Desk:
                 task.add_done_callback(self._doing.discard)
 
     async def stop(self, *tasks: asyncio.Task[None]) -> None:
-        """Give up what is under way, and these tasks too; wait until they have ended."""
+        """Cancel the lines that are being done, and these tasks; wait until all have ended."""
         everything = [*self._doing, *tasks]
         for task in everything:
             task.cancel()
@@ -101,7 +101,7 @@ class _Desk:
         @keys.add("c-c")
         @keys.add("<sigint>")
         def drop(event: KeyPressEvent) -> None:
-            """Drop the line, else what waits, else say how to leave."""
+            """Drop the typed line, or else cancel the requests, or else say how to leave."""
             if event.current_buffer.text:
                 event.current_buffer.reset()
             elif self._doing:

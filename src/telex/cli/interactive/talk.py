@@ -1,7 +1,7 @@
-"""What is said over a connection, and what is shown of it: everything but where lines come from.
+"""Does the lines of ``telex connect``, and shows messages; it does not read lines.
 
-Each line is done by itself, so that several requests can wait at a time. What a peer sends is made
-printable before it is shown.
+Each line is done by itself, so that several requests can wait at the same time. Text of a peer is
+made printable before it is shown.
 """
 
 from __future__ import annotations
@@ -38,32 +38,32 @@ if TYPE_CHECKING:
 _UNDERSTOOD_ERRORS: Final = (CommandError, TelexError, ValueError, OSError)
 
 _LONGEST_TEXT: Final = 1_000
-"""Characters that are shown of what a peer says about a message that it refused."""
+"""Characters that are shown of an error from the peer."""
 
 _MOST_SUBJECTS: Final = 1_000
-"""How many subjects are remembered: a peer may send more than anybody wants to complete."""
+"""How many subjects are remembered for completion; a peer may send any number."""
 
 
 class Talk:
     """One conversation of a person, or of a script, with a server.
 
-    ``lines`` shows what comes, ``remarks`` what is said about it. A request, a part of its answer
-    and a ping may take ``timeout`` seconds.
+    ``lines`` shows messages, ``remarks`` everything else. Each part of an answer, and a ping, may
+    take ``timeout`` seconds.
     """
 
     def __init__(
         self, connection: Connection, lines: Lines, remarks: Lines, timeout: float
     ) -> None:
         self.subject: str | None = None
-        """The subject of what is sent."""
+        """The subject of sent messages."""
         self.headers: Final[dict[str, Any]] = {}
-        """The headers of what is sent."""
+        """The headers of sent messages."""
         self.subjects: Final[dict[str, None]] = {}
-        """Subjects that were seen or used, in the order of their first time."""
+        """Subjects that were seen or used, in the order of their first use."""
         self.was_refused: bool = False
         """Whether the peer refused a message that is no request."""
         self.has_told_of_the_end: bool = False
-        """Whether a line failed because the connection has ended, and that was said."""
+        """Whether a line failed because the connection has ended, and this was shown."""
         self._connection: Final = connection
         self._lines: Final = lines
         self._remarks: Final = remarks
@@ -81,13 +81,13 @@ class Talk:
         }
 
     def remark(self, *parts: Part) -> None:
-        """Say something about the conversation."""
+        """Show a remark."""
         self._remarks.line(*parts)
 
     async def do(self, line: Line) -> bool:
-        """Do what a line says; what goes wrong is said in one line. Return whether all went well.
+        """Do a line; show an error in one line. Return whether the line succeeded.
 
-        Lines that were begun one after the other are sent in that order.
+        Messages are sent in the order in which their lines were begun.
         """
         try:
             await self._actions[line.command](line.rest)
@@ -204,17 +204,17 @@ class Talk:
 
 
 def described(message: Message) -> str:
-    """Say what a message is, without its content: ``text/plain, 5 bytes``."""
+    """Return the type and the size of a message: ``text/plain, 5 bytes``."""
     return f"{printable(message.content_type)}, {counted(len(message.body), 'byte')}"
 
 
 def _since(begin: float) -> str:
-    """Write how many milliseconds have passed since a moment of ``time.perf_counter()``."""
+    """Return the milliseconds since ``begin``, a time of ``time.perf_counter()``."""
     return milliseconds(time.perf_counter() - begin)
 
 
 def _content_from(maker: MessageMaker, content: str) -> Message:
-    """Make the message of a request: of text, of JSON, of a file or of nothing."""
+    """Make the message of a request: of text, of JSON, of a file, or without content."""
     if not content:
         return maker.from_nothing()
     command, rest = words.first_word(content)
@@ -238,7 +238,7 @@ def _file_from(maker: MessageMaker, path: str) -> Message:
 
 
 def _sentence(problem: Exception) -> str:
-    """Say in a line what went wrong; a file that cannot be read is named first."""
+    """Return one line about an error; it begins with the name of an unreadable file."""
     if isinstance(problem, OSError) and problem.filename:
         return f"{problem.filename}: {(problem.strerror or str(problem)).lower()}"
     return str(problem)

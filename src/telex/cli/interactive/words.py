@@ -1,7 +1,4 @@
-"""What can be typed at ``telex connect``: the commands, and how a line is understood.
-
-It only reads lines; what is done about them is ``talk``'s.
-"""
+"""The commands of ``telex connect``, and how a line is parsed; ``talk`` does the commands."""
 
 from __future__ import annotations
 
@@ -20,14 +17,14 @@ HELP: Final = "/help"
 QUIT: Final = "/quit"
 
 NONE: Final = "-"
-"""What stands for no subject, and for no headers."""
+"""The argument that means no subject, or no headers."""
 
 _SLASH: Final = "/"
 _WORD: Final = re.compile(r"\s*(\S*)\s*(.*)", re.DOTALL)
 
 
 class Word(NamedTuple):
-    """A command: what follows it, and what it does."""
+    """A command: its arguments, and what it does."""
 
     arguments: str
     meaning: str
@@ -54,19 +51,19 @@ HELP_LINES: Final = [
 
 
 class Line(NamedTuple):
-    """A line that was understood: a command, or None for text, and what it is about."""
+    """A parsed line: a command, or None for text, and the rest of the line."""
 
     command: str | None
     rest: str
 
 
 def read_line(line: str) -> Line | None:
-    """Return what a line means; None where nothing was typed.
+    """Return the parsed line; None for an empty line.
 
     >>> read_line("/request greet you"), read_line("//request")
     (Line(command='/request', rest='greet you'), Line(command=None, rest='/request'))
 
-    Raises UsageError for a command that there is not.
+    Raises UsageError for an unknown command.
     """
     if not line.strip():
         return None
@@ -83,7 +80,7 @@ def read_line(line: str) -> Line | None:
 
 
 def first_word(text: str) -> tuple[str, str]:
-    """Return the first word of a text, and what is behind it.
+    """Return the first word of a text, and the text after it.
 
     >>> first_word(" greet  you all")
     ('greet', 'you all')

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from telex.cli.watching import read_metrics_address
+from telex.cli.monitoring import read_metrics_address
 from tests.cli.stage import Telex, connected, program, serving
 from tests.reader import free_port
 from tests.sync.stage import PATIENCE, wait_until

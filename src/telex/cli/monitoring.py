@@ -1,7 +1,7 @@
-"""Who may watch what ``telex serve`` serves: Prometheus, over HTTP, and operators, over Telex.
+"""The options of ``telex serve`` for metrics, over HTTP, and for operators, over Telex.
 
-Each serving process offers its own numbers to Prometheus, at a port of its own: so none of them has
-to wait for another, and one that is stuck is seen to be.
+Each serving process has its own metrics, at a port of its own. So no process waits for another, and
+a process that hangs is visible.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from telex.cli.serve_options import Safety
     from telex.observation.metrics import Metrics
 
-_PANEL: Final = "Watching it"
+_PANEL: Final = "Monitoring"
 
 MetricsAddress = Annotated[
     str | None,
@@ -39,7 +39,7 @@ Admins = Annotated[
     typer.Option(
         "--admin",
         metavar="NAME",
-        help="Let who has this name use telex top; may be repeated.",
+        help="Let the client of this name use telex top; may be repeated.",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -48,18 +48,18 @@ NoAdmins = Annotated[
     typer.Option(
         "--no-admin",
         metavar="",
-        help="Let nobody use telex top, nor the owner of a Unix socket.",
+        help="Let nobody use telex top, not even the owner of a Unix socket.",
         rich_help_panel=_PANEL,
     ),
 ]
 
-_HERE: Final = "127.0.0.1"
+_LOCAL_HOST: Final = "127.0.0.1"
 _WHERE: Final = re.compile(r"(?:http://)?(?:(?P<host>\[[^\]]+\]|[^:\[\]/]*):)?(?P<port>\d{1,5})/?")
-_LARGEST_PORT: Final = 65_535
+_MAX_PORT: Final = 65_535
 
 
 class MetricsServer:
-    """Offers the metrics of a server at ``ADDRESS``; made before processes are forked."""
+    """Serves the metrics of a server over HTTP; make it before processes are forked."""
 
     def __init__(self, where: str, processes: int) -> None:
         try:
@@ -68,14 +68,14 @@ class MetricsServer:
             raise CommandError(str(missing)) from missing
         self._host, self._port = read_metrics_address(where)
         self._ports: Final = processes if self._port else 1
-        if self._port + self._ports - 1 > _LARGEST_PORT:
+        if self._port + self._ports - 1 > _MAX_PORT:
             raise UsageError(f"--metrics: there are no {processes:,} ports from {self._port} on")
         self.metrics: Final[Metrics] = Metrics()
 
     def start(self) -> str:
-        """Begin to offer them from this process, at the first free port of those it may have.
+        """Serve the metrics of this process, at the first free port of the range; return the URL.
 
-        Returns the URL. Raises StartUpError when there is none.
+        Raises StartUpError when no port is free.
         """
         from prometheus_client import start_http_server
 
@@ -85,7 +85,7 @@ class MetricsServer:
                 server, _thread = start_http_server(port, self._host)
             except OSError as problem:
                 if problem.errno == errno.EADDRINUSE and port < last:
-                    continue  # another process of this server has it
+                    continue  # another process of this server uses the port
                 where = host_and_port(self._host, port)
                 reason = reason_of(problem)
                 raise StartUpError(f"--metrics: cannot listen on {where}: {reason}") from problem
@@ -96,10 +96,10 @@ class MetricsServer:
 def admins_at(
     address: Address, names: list[str], safety: Safety, *, nobody: bool
 ) -> list[str] | None:
-    """Return who may use ``telex top``; None for nobody.
+    """Return the names that may use ``telex top``; None if nobody may.
 
-    At a Unix socket it is also whoever runs as the same user, unless it is to be ``nobody``. Raises
-    UsageError for names that nobody can have.
+    Without ``nobody``, the owner of a Unix socket may too. Raises UsageError for names that no
+    client can prove.
     """
     refuse_if(bool(names) and nobody, "--no-admin: it cannot be together with --admin")
     has_names = safety.token_file is not None or safety.client_ca is not None
@@ -112,8 +112,8 @@ def admins_at(
 
 
 def read_metrics_address(where: str) -> tuple[str, int]:
-    """Read ``HOST:PORT`` or ``PORT``, which is on this machine; raises UsageError."""
+    """Read ``HOST:PORT``, or ``PORT`` for this machine; raises UsageError."""
     match = _WHERE.fullmatch(where)
-    if match is None or int(match["port"]) > _LARGEST_PORT:
+    if match is None or int(match["port"]) > _MAX_PORT:
         raise UsageError(f"--metrics: {where!r} is not HOST:PORT, such as 127.0.0.1:9100")
-    return (match["host"] or _HERE).strip("[]"), int(match["port"])
+    return (match["host"] or _LOCAL_HOST).strip("[]"), int(match["port"])
