@@ -213,8 +213,12 @@ class Connection:
         closing = self._closing
         if not closing.is_last_said or closing.output_ended or self._output.size:
             return False
-        is_broken = self._layer is not None and self._layer.error is not None
-        return is_broken or self.conversation.bytes_to_send == 0
+        layer = self._layer
+        if layer is not None and layer.error is not None:
+            return True
+        if layer is not None and not layer.is_established:
+            return closing.input_ended  # without the peer, the two never agree
+        return self.conversation.bytes_to_send == 0
 
     def output_ended(self, now: float) -> None:
         """Take note that the driver has ended the output: the peer's end is waited for."""
