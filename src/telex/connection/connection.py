@@ -410,13 +410,13 @@ class Connection:
             self._closing.is_cut = True
         elif self._is_shaking_hands:
             timeout = self._limits.handshake_timeout
-            if now - self._opened_at >= timeout:
+            if now >= self._opened_at + timeout:
                 reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
                 self.cut_off(ConnectionClosedError("us", reason, code="timeout"), now)
         else:
             if self.unread.has_stalled(now):
                 self._end_stall()
-            if now - self._looked_at >= LOOK_SECONDS:
+            if now >= self._looked_at + LOOK_SECONDS:
                 self._looked_at = now
                 self._look_at_times(now)
 
