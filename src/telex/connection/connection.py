@@ -533,7 +533,8 @@ class Connection:
             if self._closing.is_last_said:
                 layer.end()
         of_layer = layer.data_to_send()
-        if of_layer and not self._closing.output_ended:
+        # Where it cannot be sent, it is no message that anybody would miss.
+        if of_layer and not (self._closing.output_ended or self._closing.output_lost):
             output.add([of_layer])
 
     def _advance_closing(self) -> None:
