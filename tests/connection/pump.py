@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from telex import Application, ConnectionClosedError, Limits, Message
-from telex.application.dispatcher import Dispatcher, Run
-from telex.application.peer import Peer
+from telex.application.dispatcher import Run
 from telex.connection.connection import Connection
 from telex.connection.ending import Ending
 from telex.connection.layer import Layer
 from telex.conversation.calls import Call
 from telex.conversation.handshake import Greeting
+from telex.server.registry import Registry
 
 RESET = ConnectionClosedError("peer", "it reset the connection")
 GONE = ConnectionClosedError("peer", "it receives no more")
@@ -179,10 +179,9 @@ class Served(End):
         self.limits = limits
         self.runs: list[Run] = []
         self.sent_messages: list[Message] = []
-        self.told = Peer(connection, self, "client")
-        self.dispatcher = Dispatcher(
-            application, connection, self.told, self.runs.append, max_pending=limits.max_pending
-        )
+        registry = Registry(application, limits, Greeting("server"), None, None, None)
+        self.dispatcher = registry.dispatcher(connection, self, "client", self.runs.append)
+        self.told = self.dispatcher.peer
 
     def came(self, size: int, messages: list[Message]) -> None:
         """Have handlers called."""
