@@ -33,9 +33,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-def serve(
-    scheme: str, authority: Authority, caplog: pytest.LogCaptureFixture
-) -> Iterator[Serve]:
+def serve(scheme: str, authority: Authority, caplog: pytest.LogCaptureFixture) -> Iterator[Serve]:
     """Start servers; at the end each must have ended in time, and without a fault of its own."""
     servers: list[ThirdServer] = []
 

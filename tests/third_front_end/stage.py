@@ -1,7 +1,7 @@
-"""What the shared tests act on, with the third front-end: it listens and dials, which drivers do not.
+"""What the shared tests act on, with the third front-end: its server, and its client's methods.
 
-A client of a server of this front-end gets one end of a socket pair. Plain sockets of the tests
-come over TCP.
+Listening and dialling are here, and what a program calls, said in terms of the driver. A client of
+a server of this front-end gets one end of a socket pair; plain sockets of the tests come over TCP.
 """
 
 from __future__ import annotations
@@ -11,15 +11,26 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Self
 
-from telex import Address, Application, ConnectionClosedError, Limits, Message, Observer
+from telex import (
+    Address,
+    Application,
+    ConnectionClosedError,
+    Limits,
+    Message,
+    Observer,
+    RequestTimeoutError,
+)
 from telex.address import meant_by
+from telex.client.answers import answer_of, late_error, late_part_error, raise_error_of
 from telex.connection.connection import Connection
+from telex.conversation.calls import Call
 from telex.conversation.handshake import Greeting
 from telex.security.tls_layer import TlsLayer
 from telex.server.registry import Registry
+from telex.wire.message import message_from
 from tests.behaviour.stage import Events, RunningServer, plug_into
 from tests.third_front_end.driver import ClientDriver, ServerDriver
 
@@ -126,15 +137,76 @@ class ThirdClient(ClientDriver):
         sock = where.join() if isinstance(where, ThirdServer) else plug_into(meant_by(where))
         assert is_third or timeout is not None
         greeting, now = Greeting("third"), time.monotonic()
-        connection = Connection(
-            limits or Limits(), greeting, serves=False, now=now, layer=layer
-        )
+        connection = Connection(limits or Limits(), greeting, serves=False, now=now, layer=layer)
         super().__init__(sock, connection)
+
+    def send(self, content: object, **keywords: Any) -> None:  # type: ignore[override]
+        """Send content as a message."""
+        super().send(message_from(content, keywords))
 
     def send_many(self, messages: Iterable[object]) -> None:
         """Send many messages."""
         for message in messages:
             self.send(message)
+
+    def request(self, content: object, *, timeout: float | None = None, **said: Any) -> Message:
+        """Ask, and return the answer."""
+        message = message_from(content, said)
+        with self._asking(lambda: self.connection.conversation.request(message)) as call:
+            late = late_error(call.subject, timeout)
+            self.wait(lambda: call.is_done or call.is_in_parts, timeout, late)
+            return answer_of(call, self.connection)
+
+    def ping(self, timeout: float | None = 10.0) -> float:
+        """Ask for a sign of life; return how many seconds it took."""
+        begun_at = time.monotonic()
+        with self._asking(self.connection.conversation.ping) as call:
+            late = RequestTimeoutError("the answer to a ping", timeout or 0.0)
+            self.wait(lambda: call.is_done, timeout, late)
+            raise_error_of(call, self.connection)
+        return time.monotonic() - begun_at
+
+    def request_parts(
+        self, content: object, *, timeout: float | None = None, **said: Any
+    ) -> Generator[Message, None, None]:
+        """Ask, and iterate over the parts of the answer."""
+        message, held = message_from(content, said), 0
+
+        def note_parts() -> None:
+            nonlocal held
+            before, held = held, sum(part.memory_size for part in call.parts)
+            unread = self.connection.unread
+            (unread.hold if held > before else unread.consumed)(abs(held - before))
+
+        with self._asking(lambda: self.connection.conversation.request(message)) as call:
+            call.on_progress = note_parts
+            note_parts()
+            while not call.is_done or call.parts:
+                late = late_part_error(call.subject, timeout, has_begun=call.is_in_parts)
+                self.wait(lambda: call.is_done or call.parts, timeout, late)
+                with self.changed:
+                    parts = call.take_parts()
+                    note_parts()
+                yield from parts
+            raise_error_of(call, self.connection)
+
+    @contextlib.contextmanager
+    def _asking(self, begin: Callable[[], Call]) -> Iterator[Call]:
+        """Begin a call, which nobody waits for any more at the end of the context."""
+        with self.changed:
+            self.connection.check_open()
+            call = begin()
+            self.connection.unread.expect(call)
+        try:
+            yield call
+        finally:
+            with self.changed:
+                self.connection.conversation.abandon(call)
+                self.connection.unread.expect_no_more(call)
+                if call.on_progress is not None:
+                    call.take_parts()
+                    call.on_progress()
+                self.turn()
 
     def __iter__(self) -> Iterator[Message]:
         """Iterate over the messages until the end; raise why, if it was not a good one."""
