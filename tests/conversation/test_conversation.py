@@ -1135,3 +1135,24 @@ def test_a_conversation_that_is_ending_is_not_pinged(end: Callable[[Conversation
         server.check_time(now)
     assert not server.is_over
     assert server.data_to_send() == []
+
+
+def test_an_end_ends_everything_and_keeps_the_reason() -> None:
+    """Whoever waits is told; nothing is answered after it, and an earlier reason stays."""
+    client, server = new_client(), new_server()
+    call = client.request(Message("x"))
+    [asked] = carry(client, server)
+    for conversation in (client, server):
+        conversation.end()
+        assert conversation.phase is Phase.CLOSED
+    assert isinstance(call.error, ConnectionClosedError)
+    assert call.error.reason == "it was closed here"
+    server.answer(asked.id, Message("late"))
+    assert server.unanswered == 1
+    server.fail(ConnectionClosedError("us", "too late"))
+    assert server.error is None
+    lost = new_client()
+    lost.lose("it is gone")
+    lost.end()
+    assert lost.phase is Phase.FAILED
+    assert lost.closed_error().reason == "it is gone"

@@ -198,8 +198,12 @@ class Connection:
         closing = self._closing
         if not closing.is_last_said or closing.output_ended or self._output.size:
             return False
-        is_broken = self._layer is not None and self._layer.error is not None
-        return is_broken or self.conversation.bytes_to_send == 0
+        layer = self._layer
+        if layer is not None and layer.error is not None:
+            return True
+        if layer is not None and not layer.is_established:
+            return closing.input_ended  # without the peer, the two never agree
+        return self.conversation.bytes_to_send == 0
 
     def output_ended(self, now: float) -> None:
         """Take note that the driver has ended the output: the peer's end is waited for."""
@@ -280,6 +284,11 @@ class Connection:
     def is_refused(self) -> bool:
         """Whether the peer was told an error that ends everything, and is served no more."""
         return self._closing.is_refused
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing more is waited for; what has come and is not handled is dropped."""
+        return self._closing.is_cut
 
     @property
     def is_served(self) -> bool:
@@ -457,7 +466,8 @@ class Connection:
             if self._closing.is_last_said:
                 layer.end()
         of_layer = layer.data_to_send()
-        if of_layer and not self._closing.output_ended:
+        # Where it cannot be sent, it is no message that anybody would miss.
+        if of_layer and not (self._closing.output_ended or self._closing.output_lost):
             output.add([of_layer])
 
     def _advance_closing(self) -> None:

@@ -89,6 +89,7 @@ class Ending:
         self.end_conversation()
         self._note_cut()
         self._unsent = self.unsent
+        self._conversation.end()
         for error in (self._conversation.error, self._conversation.processor.error):
             if error is not None:
                 without_frames(error)

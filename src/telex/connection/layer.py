@@ -41,7 +41,10 @@ class Layer:
 
     @abstractmethod
     def encode(self, pieces: Sequence[bytes]) -> list[bytes]:
-        """Return the bytes to send for these bytes of the conversation, once it is established."""
+        """Return the bytes to send for these bytes of the conversation, once it is established.
+
+        Unsent bytes of the layer itself come first: the order of both is the layer's.
+        """
 
     @abstractmethod
     def data_to_send(self) -> bytes:

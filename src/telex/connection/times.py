@@ -75,7 +75,7 @@ class Times:
     def late_handshake(self, now: float) -> ConnectionClosedError | None:
         """Return the error for a handshake of the layer that takes too long; None before that."""
         timeout = self._limits.handshake_timeout
-        if self._conversation.is_over or now - self._opened_at < timeout:
+        if self._conversation.is_over or now < self._opened_at + timeout:
             return None
         reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
         return ConnectionClosedError("us", reason, code="timeout")
@@ -88,7 +88,7 @@ class Times:
         """
         if self._unread.has_stalled(now):
             self._end_stall()
-        if now - self._looked_at < LOOK_SECONDS:
+        if now < self._looked_at + LOOK_SECONDS:
             return
         self._looked_at = now
         self._conversation.check_time(now, is_reading=is_reading, unsent=unsent)

@@ -154,6 +154,14 @@ class Conversation:
         if not self.is_over:
             self._break(ConnectionClosedError(by, reason, code=code))
 
+    def end(self) -> None:
+        """End the conversation, because the connection is closed: nothing comes or goes after it.
+
+        The reason is what it was; without one, this side has closed.
+        """
+        self.close("closed", "it was closed here")
+        self._step(Step.PEER_CLOSES)
+
     # What is sent
 
     def send(self, message: Message) -> None:

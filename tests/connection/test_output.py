@@ -1,0 +1,100 @@
+"""The outbox: pieces in order, never copied, and every byte counted as unsent, sent or lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telex.connection.output import MOST_PIECES, Output
+
+
+def test_pieces_are_offered_in_order_and_as_they_are() -> None:
+    """A piece is not copied, and stays unsent until it is said to have gone."""
+    output = Output()
+    first, second = b"one", b"two" * 1_000
+    output.add([first])
+    output.add([second])
+    offered = output.offered()
+    assert offered[0] is first
+    assert offered[1] is second
+    assert (output.size, output.sent, output.lost) == (3_003, 0, 0)
+    assert output.offered() == offered
+
+
+def test_nothing_adds_nothing() -> None:
+    """Pieces without bytes are not offered."""
+    output = Output()
+    output.add([])
+    output.add([b"", b""])
+    assert output.offered() == []
+    assert output.size == 0
+
+
+def test_a_piece_that_went_in_part_is_offered_from_there_on() -> None:
+    """The rest is a view, and the memory of the whole piece stays held."""
+    output = Output()
+    output.add([b"abc", b"defgh"])
+    output.forget(5)
+    assert [bytes(piece) for piece in output.offered()] == [b"fgh"]
+    assert (output.size, output.sent) == (3, 5)
+    assert output.held == 5
+    output.forget(1)
+    assert [bytes(piece) for piece in output.offered()] == [b"gh"]
+    assert output.held == 5
+    output.add([b"ij"])
+    output.forget(2)
+    assert [bytes(piece) for piece in output.offered()] == [b"ij"]
+    assert output.held == 2
+    output.forget(2)
+    assert output.offered() == []
+    assert output.held == 0
+
+
+def test_more_than_there_is_cannot_have_gone() -> None:
+    """A driver that counts wrongly is told so, and nothing is counted."""
+    output = Output()
+    output.add([b"abc"])
+    with pytest.raises(ValueError, match=r"^4 bytes cannot have been sent of 3$"):
+        output.forget(4)
+    assert (output.size, output.sent) == (3, 0)
+
+
+def test_no_more_pieces_are_offered_than_one_system_call_takes() -> None:
+    """The rest of the pieces is offered when those have gone."""
+    output = Output()
+    output.add([b"x"] * (MOST_PIECES + 2))
+    assert len(output.offered()) == MOST_PIECES
+    output.forget(MOST_PIECES)
+    assert len(output.offered()) == 2
+
+
+def test_what_is_discarded_is_lost_and_so_is_what_follows() -> None:
+    """Bytes that never go are counted, and not kept."""
+    output = Output()
+    output.add([b"abcd"])
+    output.forget(1)
+    output.discard()
+    assert (output.size, output.sent, output.lost, output.held) == (0, 1, 3, 0)
+    output.add([b"ef"])
+    assert output.offered() == []
+    assert (output.size, output.lost) == (0, 5)
+
+
+@given(st.lists(st.lists(st.binary(max_size=5), max_size=4) | st.integers(0, 12), max_size=30))
+def test_all_bytes_go_once_and_in_order(steps: list[list[bytes] | int]) -> None:
+    """Whatever is added and however it goes, what went is what was added, from its beginning."""
+    output = Output()
+    added = went = b""
+    for step in steps:
+        if isinstance(step, list):
+            output.add(step)
+            added += b"".join(step)
+        else:
+            size = min(step, output.size)
+            went += b"".join(output.offered())[:size]
+            output.forget(size)
+        assert output.size == len(added) - len(went)
+        assert output.held >= output.size
+    assert went + b"".join(output.offered()) == added
+    assert output.sent == len(went)

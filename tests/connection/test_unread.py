@@ -1,0 +1,161 @@
+"""What nobody has taken yet: when it is too much, and when waiting behind it is hopeless."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from telex import Limits, Message
+from telex.connection.unread import INBOX_SIZE, STALL_SECONDS, Unread
+from telex.conversation.calls import Call
+
+BIG = Message(bytes(INBOX_SIZE // 2))
+"""Two of these are more than may wait for a program: a message takes more than its content."""
+
+
+def for_program() -> Unread:
+    """Return what waits for a program that receives."""
+    return Unread(Limits(), is_handled=False)
+
+
+def is_too_much(unread: Unread) -> bool:
+    """Say whether reading is to pause."""
+    return unread.is_too_much
+
+
+def is_empty(unread: Unread) -> bool:
+    """Say whether nothing waits."""
+    return unread.is_empty
+
+
+def test_messages_are_taken_in_their_order() -> None:
+    """What came first is taken first, and nothing is left."""
+    for is_handled in (True, False):
+        unread = Unread(Limits(), is_handled=is_handled)
+        assert is_empty(unread)
+        assert (unread.count, unread.size) == (0, 0)
+        first, second, third = Message("1"), Message("2"), Message("3")
+        unread.add([first, second])
+        unread.add([third])
+        assert unread.count == 3
+        assert unread.size == sum(message.memory_size for message in (first, second, third))
+        assert [unread.take() for _ in range(3)] == [first, second, third]
+        assert is_empty(unread)
+        assert unread.size == 0
+        with pytest.raises(IndexError):
+            unread.take()
+
+
+def test_all_messages_can_be_taken_at_once() -> None:
+    """A connection that closes takes them to drop them."""
+    unread = for_program()
+    assert unread.clear() == []
+    message = Message("1")
+    unread.add([message])
+    assert unread.clear() == [message]
+    assert is_empty(unread)
+
+
+def test_too_many_messages_for_handlers_are_too_much() -> None:
+    """At ``max_pending`` messages reading pauses, until one is taken."""
+    unread = Unread(Limits(max_pending=2), is_handled=True)
+    assert not is_too_much(unread)
+    unread.add([Message("1")])
+    assert not is_too_much(unread)
+    unread.add([Message("2")])
+    assert is_too_much(unread)
+    unread.take()
+    assert not is_too_much(unread)
+
+
+def test_too_many_bytes_for_handlers_are_too_much() -> None:
+    """Above ``high_water`` bytes reading pauses."""
+    unread = Unread(Limits(high_water=10_000), is_handled=True)
+    unread.add([Message(bytes(5_000))])
+    assert not is_too_much(unread)
+    unread.add([Message(bytes(5_000))])
+    assert is_too_much(unread)
+
+
+def test_a_program_may_leave_much_and_reading_goes_on_when_half_is_taken() -> None:
+    """Above ``INBOX_SIZE`` reading pauses; below half of it, it goes on."""
+    unread = for_program()
+    unread.add([BIG])
+    assert not is_too_much(unread)
+    unread.add([BIG])
+    assert is_too_much(unread)
+    unread.take()
+    assert is_too_much(unread)
+    unread.take()
+    assert not is_too_much(unread)
+    unread.add([BIG])
+    assert not is_too_much(unread)
+
+
+def test_an_awaited_answer_makes_room_for_four_times_as_much() -> None:
+    """The answer may come behind messages that nobody takes."""
+    unread = for_program()
+    call = Call(1, None, False)
+    unread.expect(call)
+    assert unread.awaited == [call]
+    for _ in range(7):
+        unread.add([BIG])
+    assert not is_too_much(unread)
+    unread.add([BIG])
+    assert is_too_much(unread)
+    unread.expect_no_more(call)
+    assert unread.awaited == []
+
+
+def test_nobody_waits_until_somebody_does() -> None:
+    """A call that was never expected is forgotten without harm."""
+    unread = for_program()
+    assert unread.awaited == []
+    unread.expect_no_more(Call(1, None, False))
+    assert unread.awaited == []
+
+
+def test_parts_of_answers_count_until_they_are_consumed() -> None:
+    """They wait outside of the inbox, and are too much like messages."""
+    unread = for_program()
+    unread.hold(INBOX_SIZE)
+    assert not is_empty(unread)
+    assert not is_too_much(unread)
+    unread.hold(1)
+    assert unread.size == INBOX_SIZE + 1
+    assert is_too_much(unread)
+    unread.consumed(INBOX_SIZE + 1)
+    assert is_empty(unread)
+    assert not is_too_much(unread)
+
+
+def test_a_pause_in_which_nothing_is_taken_is_a_stall() -> None:
+    """It is told once, ``STALL_SECONDS`` after reading has paused."""
+    unread = for_program()
+    unread.look(0.0)
+    assert unread.stall_at == math.inf
+    unread.add([BIG, BIG])
+    assert is_too_much(unread)
+    unread.look(1.0)
+    unread.look(2.0)
+    assert unread.stall_at == 1.0 + STALL_SECONDS
+    assert not unread.has_stalled(5.9)
+    assert unread.has_stalled(6.0)
+    assert unread.stall_at == math.inf
+    assert not unread.has_stalled(7.0)
+
+
+def test_a_pause_in_which_something_is_taken_begins_anew() -> None:
+    """A program that is slow, and takes messages, has not stalled."""
+    unread = for_program()
+    unread.add([BIG, BIG, BIG])
+    assert is_too_much(unread)
+    unread.look(0.0)
+    unread.take()
+    assert not unread.has_stalled(6.0)
+    assert unread.stall_at == 6.0 + STALL_SECONDS
+    unread.take()
+    unread.take()
+    assert not unread.has_stalled(20.0)
+    assert unread.stall_at == math.inf
