@@ -32,7 +32,7 @@ from telex.limits import Limits
 from telex.log import safe_logger
 from telex.network.os_errors import NO_END
 from telex.version import __version__
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl

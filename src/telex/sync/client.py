@@ -31,7 +31,7 @@ from telex.sync.link import Link
 from telex.sync.parts import Parts
 from telex.sync.pipeline import Pipeline
 from telex.version import __version__
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl
