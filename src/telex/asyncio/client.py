@@ -20,7 +20,7 @@ from telex.asyncio.pipeline import Pipeline
 from telex.asyncio.waiting import moment_in
 from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.conversation import Conversation, Greeting
-from telex.conversation.handshake import check_room
+from telex.conversation.greeting import check_room
 from telex.errors import (
     ConnectError,
     ConnectionClosedError,

@@ -23,7 +23,7 @@ from telex.connection.output import Output
 from telex.connection.times import Times
 from telex.connection.unread import Unread
 from telex.conversation.conversation import Conversation
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError
 from telex.limits import Limits
 from telex.wire.message import Message

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.address import check_is_safe_for_tokens, meant_by
 from telex.conversation.conversation import Greeting, Phase
-from telex.conversation.handshake import check_room
+from telex.conversation.greeting import check_room
 from telex.errors import (
     ConnectError,
     ConnectionClosedError,
