@@ -1,8 +1,8 @@
 """The message: header fields and content, as a program reads and changes them.
 
-A message holds header fields, which it shares with others that say the same, and its body, its
-content, or both: what was put in or received, and the other one once it was asked for. This module
-knows nothing of streams; ``processor`` turns received bytes into messages.
+A message holds header fields, which it shares with messages of equal fields, and its body, its
+content or both: the one that was set or received, and the other one after its first use. This
+module knows nothing of streams; ``processor`` turns received bytes into messages.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Message(Generic[Content]):
 
     @content.setter
     def content(self, content: Content) -> None:
-        """Replace the content; where the content type does not fit it, its natural one is taken."""
+        """Replace the content. A content type that does not fit it becomes the default one."""
         fields = self._fields
         if not contents.fits(content, fields.form):
             content_type = contents.natural_type(content)
@@ -230,9 +230,9 @@ class Message(Generic[Content]):
         return decoded
 
     def view_as(self, type: Any) -> None:
-        """Have ``content`` give the content as ``type``, as ``decode`` returns it.
+        """Let ``content`` return the content as ``type``, as ``decode`` does.
 
-        It is a view: what is changed in it does not travel, until it is assigned to ``content``.
+        Changes inside that object are not sent until the object is assigned to ``content``.
         """
         self._view = self.decode(type)
 
@@ -335,7 +335,7 @@ class Message(Generic[Content]):
         self._view = NOT_DECODED
 
     def _rewrite(self, content_type: str, encoding: str) -> None:
-        """Keep the content under another description; keep the body when it cannot be read."""
+        """Encode the content anew for these headers; keep a body that cannot be decoded."""
         try:
             content = self._plain_content()
         except ContentError:
@@ -365,9 +365,9 @@ class Message(Generic[Content]):
 
 
 def _written(content: object, fields: HeaderFields) -> tuple[bytes | None, object]:
-    """Return content as body and as what ``content`` gives, one of which may come later.
+    """Return the body and the decoded content of a message; one of them may be made later.
 
-    JSON is written when it is asked for, since its parts may be changed until then.
+    JSON is encoded when the body is asked for, since the content may be changed in place.
     """
     if isinstance(content, (bytes, bytearray, memoryview)):
         body = bytes(content)
@@ -378,7 +378,7 @@ def _written(content: object, fields: HeaderFields) -> tuple[bytes | None, objec
 
 
 def _require_types(content_type: object, encoding: object, more: object) -> None:
-    """Raise TypeError as the compiled build does, which checks what callers hand in."""
+    """Raise TypeError for a wrong type, as the compiled build does by itself."""
     require_string("content_type", content_type)
     require_string("encoding", encoding)
     if more is not True and more is not False:
