@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Final
 
 from telex import Application, Limits, Message, Observer
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.metrics import Metrics
 from telex.observation.administration import administered
 from telex.sync.loop import READ, Loop

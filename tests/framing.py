@@ -17,7 +17,7 @@ from typing import NamedTuple
 from telex import IncompleteMessageError, Limits, Message, MessageProcessor, ProtocolError, State
 from telex.wire.header import HeaderFields
 from telex.wire.header_reader import HeaderReader
-from telex.wire.message import ReceivedMessage
+from telex.wire.received import ReceivedMessage
 from tests.reference import Failure, Outcome, Parsed
 
 CUT_EVERYWHERE = 300

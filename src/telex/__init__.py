@@ -33,7 +33,8 @@ from telex.errors import (
 )
 from telex.limits import Limits
 from telex.version import __version__
-from telex.wire.message import Message, MessageFactory
+from telex.wire.factory import MessageFactory
+from telex.wire.message import Message
 from telex.wire.processor import MessageProcessor, State
 
 __all__ = [

@@ -12,7 +12,7 @@ import pytest
 
 from telex import Application, ContentError, Message
 from telex.application.handler import Handler, Style
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     from pathlib import Path as UnimportedType

@@ -485,6 +485,17 @@ def test_answers_to_what_was_given_up_are_dropped() -> None:
     assert "no answer yet" in failure_of(client)
 
 
+def test_answers_are_awaited_to_requests_that_were_given_up_too() -> None:
+    """The peer sends them all the same; the answer to a ping is none."""
+    client = new_client()
+    client.ping()
+    assert [client.awaits_answers] == [False]
+    client.abandon(client.request(Message("x")))
+    assert [client.awaits_answers] == [True]
+    tell(client, reply(2))
+    assert [client.awaits_answers] == [False]
+
+
 def test_giving_up_what_is_done_changes_nothing() -> None:
     """A timeout that comes together with the answer finds the answer."""
     client = new_client()
@@ -829,6 +840,15 @@ def test_answers_that_come_after_our_close_are_no_mistake() -> None:
     server.send(Message("plain"))
     assert carry(server, client) == [Message("plain")]
     assert client.phase is Phase.CLOSING
+
+
+def test_nothing_is_taken_after_the_close_of_both() -> None:
+    """The connection is over then, and what comes in the same bytes is dropped."""
+    client = new_client()
+    client.close("closed", "we are done")
+    assert tell(client, Message("", kind="close"), Message("late")) == []
+    assert client.phase is Phase.CLOSED
+    assert client.error is None
 
 
 def test_requests_that_meet_a_close_fail_with_its_reason() -> None:

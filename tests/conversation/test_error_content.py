@@ -11,6 +11,7 @@ from telex.conversation.error_content import (
     close_message,
     problem_message,
     read_problem,
+    unknown_kind,
 )
 
 
@@ -68,3 +69,9 @@ def test_text_that_is_not_unicode_is_told_as_far_as_it_goes() -> None:
         "title": "?",
         "detail": "?!",
     }
+
+
+def test_an_unknown_kind_is_repeated_only_in_part() -> None:
+    """A peer that sends a long kind does not get all of it back."""
+    assert unknown_kind("x" * 60) == f"kind '{'x' * 60}' is not known here"
+    assert unknown_kind("x" * 61) == f"kind '{'x' * 60}…' is not known here"

@@ -1,98 +1,137 @@
-"""Greetings: what is read in them, and what is refused."""
+"""Handshakes: who says hello, who is admitted, and what each side keeps to afterwards."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from telex import Limits, Message
-from telex.conversation.handshake import Greeting, check_room, read_greeting
+from telex import ConnectionClosedError, Limits, Message, MessageProcessor, ProtocolError
+from telex.conversation.greeting import Greeting
+from telex.conversation.handshake import Handshake
+from telex.conversation.outgoing import Outgoing
+from tests.conversations import TOKEN, TOKENS
+
+LIMITS = Limits(max_content_size=1_000)
+
+
+class Side:
+    """A handshake with the messages that it sends."""
+
+    def __init__(self, greeting: Greeting, *, serves: bool) -> None:
+        self._outgoing = Outgoing(Limits())
+        self.handshake = Handshake(greeting, LIMITS, self._outgoing, serves=serves)
+
+    def sent(self) -> list[Message]:
+        """Take the messages that the handshake has sent."""
+        return MessageProcessor().receive_messages(b"".join(self._outgoing.take()))
+
+
+def new_server(*, demands_token: bool = True) -> Side:
+    """Make the side that takes hello."""
+    authenticate = TOKENS.owner_of if demands_token else None
+    return Side(Greeting("server", authenticate=authenticate), serves=True)
+
+
+def new_client(token: str | None = TOKEN) -> Side:
+    """Make the side that says hello, if it has a token."""
+    return Side(Greeting("client", token=token), serves=False)
+
+
+def hello(token: object = TOKEN, *, keepalive: bool = False) -> Message:
+    """Make a hello as it comes."""
+    return Message({"token": token, "keepalive": keepalive}, kind="hello")
+
+
+def test_a_client_with_something_to_say_begins() -> None:
+    """Everything else waits until its hello is answered; without hello nothing waits."""
+    client = new_client()
+    assert client.handshake.begin()
+    (said,) = client.sent()
+    assert (said.kind, said.content["token"]) == ("hello", TOKEN)
+    silent = new_client(token=None)
+    assert not silent.handshake.begin()
+    assert silent.sent() == []
+
+
+@pytest.mark.parametrize("demands_token", [True, False])
+def test_a_server_waits_for_a_hello_only_if_it_demands_a_token(demands_token: bool) -> None:
+    """It says nothing by itself."""
+    server = new_server(demands_token=demands_token)
+    assert server.handshake.begin() == demands_token
+    assert server.sent() == []
+
+
+def test_a_known_token_admits_its_owner() -> None:
+    """The welcome answers the hello, and says what the server takes."""
+    server = new_server()
+    server.handshake.take_hello(hello(keepalive=True), can_answer=True)
+    assert (server.handshake.is_admitted, server.handshake.owner) == (True, "ada")
+    assert server.handshake.peer_wants_keepalive
+    (said,) = server.sent()
+    assert (said.kind, said.content["limits"]["max_content_size"]) == ("welcome", 1_000)
+
+
+def test_a_hello_without_a_demand_admits_nobody_by_name() -> None:
+    """Where no token is demanded, the token of a client proves nothing."""
+    server = new_server(demands_token=False)
+    server.handshake.take_hello(hello(), can_answer=True)
+    assert (server.handshake.is_admitted, server.handshake.owner) == (True, None)
+    assert not server.handshake.peer_wants_keepalive
 
 
 @pytest.mark.parametrize(
-    ("greeting", "is_wanted"),
-    [
-        (Greeting("x"), False),
-        (Greeting("x", token=""), True),
-        (Greeting("x", keepalive=True), True),
-    ],
+    ("token", "reason"), [(None, "it holds no token"), ("wrong", "its token is not known here")]
 )
-def test_a_hello_is_wanted_for_what_it_says(greeting: Greeting, is_wanted: bool) -> None:
-    """Without token and keepalive there is nothing to say."""
-    assert greeting.is_wanted == is_wanted
+def test_no_other_token_admits(token: object, reason: str) -> None:
+    """The error has the code that tells the client so, and there is no welcome."""
+    server = new_server()
+    with pytest.raises(ConnectionClosedError, match=reason) as caught:
+        server.handshake.take_hello(hello(token), can_answer=True)
+    assert caught.value.code == "unauthorized"
+    assert (server.handshake.is_admitted, server.handshake.owner) == (False, None)
+    assert server.sent() == []
 
 
-def test_what_is_said_is_read() -> None:
-    """Both sides understand each other's limits and wishes."""
-    limits = Limits(max_header_size=1_000, max_content_size=2_000)
-    said = read_greeting(Greeting("x", token="t", keepalive=True).hello(limits))
-    assert (said.token, said.wants_keepalive) == ("t", True)
-    assert (said.max_header_size, said.max_content_size) == (1_000, 2_000)
-    said = read_greeting(Greeting("x", token="t", keepalive=True).welcome(limits))
-    assert (said.token, said.wants_keepalive) == (None, False)
-    assert (said.max_header_size, said.max_content_size) == (1_000, 2_000)
+def test_a_side_that_can_send_no_more_answers_no_hello() -> None:
+    """The client is admitted all the same."""
+    server = new_server()
+    server.handshake.take_hello(hello(), can_answer=False)
+    assert (server.handshake.is_admitted, server.sent()) == (True, [])
 
 
-@pytest.mark.parametrize(
-    "content",
-    [{}, {"token": 5, "keepalive": 1}, {"limits": {}, "anything": ["else"]}],
-)
-def test_nothing_need_be_said(content: dict[str, Any]) -> None:
-    """What is missing has the defaults of the format; what is not known is passed over."""
-    said = read_greeting(Message(content))
-    assert (said.token, said.wants_keepalive) == (None, False)
-    defaults = Limits()
-    assert said.max_header_size == defaults.max_header_size
-    assert said.max_content_size == defaults.max_content_size
+@pytest.mark.parametrize("kind", ["hello", "ping", "close"])
+def test_some_kinds_may_come_before_the_token(kind: str) -> None:
+    """A client may show its token, ask for a sign of life, and go."""
+    new_server().handshake.check_admits(Message("", kind=kind))
 
 
-def test_limits_below_the_format_are_the_formats() -> None:
-    """A side that takes less must not be told so: it could not even be told of an error."""
-    limits = Limits(max_header_size=255, max_content_size=10)
-    said = read_greeting(Greeting("x").welcome(limits))
-    assert (said.max_header_size, said.max_content_size) == (256, 256)
+@pytest.mark.parametrize("kind", [None, "request", "reply", "welcome"])
+def test_nothing_else_comes_before_the_token(kind: str | None) -> None:
+    """The error has the code that tells the client so; after its token all may come."""
+    server, message = new_server(), Message("", kind=kind)
+    with pytest.raises(ConnectionClosedError, match="demands a token") as caught:
+        server.handshake.check_admits(message)
+    assert caught.value.code == "unauthorized"
+    server.handshake.take_hello(hello(), can_answer=True)
+    server.handshake.check_admits(message)
 
 
-@pytest.mark.parametrize("limits", [Limits(max_header_size=255), Limits(max_content_size=255)])
-def test_greetings_need_room(limits: Limits) -> None:
-    """Whoever cannot do without a greeting learns at once that its limits leave no room for one."""
-    check_room(Greeting("x"), limits)
-    for greeting in (
-        Greeting("x", token="t"),
-        Greeting("x", keepalive=True),
-        Greeting("x", authenticate=lambda token: None),
-    ):
-        check_room(greeting, Limits(max_header_size=256, max_content_size=256))
-        with pytest.raises(ValueError, match="at least 256 bytes, not 255"):
-            check_room(greeting, limits)
+def test_a_welcome_answers_one_hello() -> None:
+    """Without a hello, or after another welcome, it is a mistake."""
+    welcome = Message({}, kind="welcome")
+    client = new_client()
+    with pytest.raises(ProtocolError, match="welcome: it answers no hello"):
+        client.handshake.take_welcome(welcome)
+    client.handshake.begin()
+    client.handshake.take_welcome(welcome)
+    with pytest.raises(ProtocolError, match="welcome: it answers no hello"):
+        client.handshake.take_welcome(welcome)
 
 
-def test_limits_beyond_the_format_are_the_formats() -> None:
-    """A peer that takes more than can be said takes all that can be said."""
-    limits = {"max_header_size": 10**30, "max_content_size": 10**30}
-    said = read_greeting(Message({"limits": limits}))
-    assert (said.max_header_size, said.max_content_size) == (65_535, 2**53 - 1)
-
-
-@pytest.mark.parametrize(
-    ("message", "problem"),
-    [
-        (Message("{}"), "its content must be a JSON object"),
-        (Message([]), "its content must be a JSON object"),
-        (Message(b"{", content_type="application/json"), "content is not valid JSON"),
-        (Message({"version": 2}), "its version must be 1"),
-        (Message({"version": "1"}), "its version must be 1"),
-        (Message({"agent": "x" * 65_536}), "its content must be at most 65,536 bytes"),
-        (Message({"limits": None}), "its limits must be a JSON object"),
-        (Message({"limits": {"max_header_size": 255}}), "max_header_size must be an integer of"),
-        (Message({"limits": {"max_content_size": 255}}), "max_content_size must be an integer of"),
-        (Message({"limits": {"max_content_size": 1e3}}), "at least 256"),
-        (Message({"limits": {"max_content_size": True}}), "at least 256"),
-        (Message({"limits": {"max_content_size": "1000"}}), "at least 256"),
-    ],
-)
-def test_what_cannot_be_kept_to_is_refused(message: Message, problem: str) -> None:
-    """A peer that could not even be told of an error is told so at once."""
-    with pytest.raises(ValueError, match=problem):
-        read_greeting(message)
+def test_a_hello_comes_once() -> None:
+    """A second one is a mistake, even after a hello that could not be read."""
+    server = new_server()
+    with pytest.raises(ProtocolError, match="hello: its content must be a JSON object") as caught:
+        server.handshake.take_hello(Message([], kind="hello"), can_answer=True)
+    assert caught.value.__context__ is None
+    with pytest.raises(ProtocolError, match="hello: it came a second time"):
+        server.handshake.take_hello(hello(), can_answer=True)

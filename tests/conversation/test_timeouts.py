@@ -187,3 +187,52 @@ def test_a_hello_has_its_time(now: float, is_late: bool) -> None:
     """It is counted from the beginning of the connection."""
     timeouts = Peer(Limits(handshake_timeout=5)).timeouts
     assert (timeouts.with_hello(now) is not None) == is_late
+
+
+def overdue(
+    timeouts: Timeouts,
+    now: float,
+    *,
+    awaits_hello: bool = False,
+    is_reading: bool = True,
+    is_speaking: bool = True,
+) -> str | None:
+    """Return what a peer takes too long for; it is sent 9 bytes, and may be silent for 5 s."""
+    error = timeouts.overdue(
+        now,
+        awaits_hello=awaits_hello,
+        is_reading=is_reading,
+        unsent=9,
+        is_watched=False,
+        is_speaking=is_speaking,
+        is_working=False,
+    )
+    return None if error is None else error.waiting_for
+
+
+def test_a_peer_that_is_read_from_has_to_send() -> None:
+    """A message that has begun must go on; a peer that has said its last may be silent."""
+    peer = Peer(Limits(idle_timeout=5))
+    assert overdue(peer.timeouts, 5.0) == "any message"
+    assert overdue(peer.timeouts, 5.0, is_speaking=False) is None
+    peer.processor.receive_messages(b"\x00")
+    assert overdue(peer.timeouts, 5.0) is None
+    assert overdue(peer.timeouts, 15.0) == "the rest of a header block"
+
+
+def test_a_peer_that_is_not_read_from_has_to_take_output() -> None:
+    """Neither its silence nor a message that has begun is held against it."""
+    peer = Peer(Limits(idle_timeout=5))
+    peer.processor.receive_messages(b"\x00")
+    assert overdue(peer.timeouts, 4.0, is_reading=False) is None
+    assert overdue(peer.timeouts, 8.9, is_reading=False) is None
+    assert overdue(peer.timeouts, 9.0, is_reading=False) == "the peer to take what it is sent"
+    assert overdue(peer.timeouts, 9.0) is None
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_an_awaited_hello_has_its_time_in_any_case(is_reading: bool) -> None:
+    """Whether the peer is read from or not."""
+    timeouts = Peer(Limits(handshake_timeout=5)).timeouts
+    assert overdue(timeouts, 4.9, awaits_hello=True, is_reading=is_reading) is None
+    assert overdue(timeouts, 5.0, awaits_hello=True, is_reading=is_reading) == "hello"

@@ -1,4 +1,4 @@
-"""Messages and the message factory: what they hold, how they change, how they read."""
+"""Messages: what they hold, how they change, how they are written."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from telex import ContentError, Limits, Message, MessageFactory, MessageProcessor, TooLargeError
-from telex.wire.message import message_from, message_of
+from telex import ContentError, Limits, Message, MessageProcessor, TooLargeError
 from tests.framing import frame, parsed
 
 OTHER_BYTEORDER = "big" if sys.byteorder == "little" else "little"
@@ -87,15 +86,6 @@ WRONG_TYPES: list[tuple[str, Any]] = [
     ("headers", [("x", 1)]),
     ("headers", {1: "one"}),
 ]
-
-CONTROLS = {
-    "C0": "\x00\x07\x08\x7f",
-    "C1": "\x80\x9b31m",
-    "ESC": "\x1b[2J\x1b]0;title\x07",
-    "line breaks": "a\r\nb\x0b\x0c\x85\u2028\u2029",
-    "bidirectional marks": "\u200e\u200f\u202a\u202e\u2066\u2069\u061c",
-    "invisible": "\ufeff\u00ad\u2060\U000e0001",
-}
 
 
 def received(message: Message) -> Message:
@@ -460,91 +450,6 @@ def test_a_message_lets_go_of_what_it_held_and_of_nothing_else() -> None:
     assert references() == before
 
 
-def test_str_says_what_the_message_is() -> None:
-    """One line shows the type, the size, all headers and the content."""
-    message = Message(
-        "Grüße, 世界", subject="greet", kind="request", id=7, re=5, headers={"site": "north"}
-    )
-    shown = str(message)
-    for said in (
-        "text/plain",
-        "15 bytes",
-        "greet",
-        "request",
-        "id 7",
-        "re 5",
-        "site north",
-        "世界",
-    ):
-        assert said in shown
-    assert repr(message) == f"<Message {shown}>"
-
-
-def test_str_shows_json_and_bytes() -> None:
-    """JSON is shown as it travels, bytes as hex."""
-    assert '{"a":["ü"]}' in str(Message({"a": ["ü"]}))
-    assert '{"a":["ü"]}' in str(Message({"a": ["ü"]}, encoding="utf-16"))
-    assert "00 1b ff" in str(Message(b"\x00\x1b\xff"))
-
-
-def test_str_is_short_for_long_content() -> None:
-    """Long content is shown in part, saying how much more there is."""
-    text = str(Message("x" * 1_000_000))
-    binary = str(Message(bytes(1_000_000)))
-    assert len(text) < 2_000
-    assert len(binary) < 2_000
-    assert "1,000,000 bytes" in text
-    assert "999,000 characters more" in text
-    assert "999,936 bytes more" in binary
-
-
-@pytest.mark.parametrize("controls", CONTROLS.values(), ids=CONTROLS.keys())
-def test_str_escapes_what_drives_a_terminal(controls: str) -> None:
-    """Nothing from a peer moves the cursor, breaks a line or turns the direction of reading."""
-    message = received(
-        Message(
-            f"a{controls}z",
-            subject=controls,
-            kind=controls,
-            content_type=f"text/plain;{controls}",
-            headers={controls: [controls, {controls: controls}]},
-        )
-    )
-    assert str(message).isprintable()
-    assert repr(message).isprintable()
-    assert str(Message(controls.encode())).isprintable()
-    assert str(Message([controls, {controls: 1}])).isprintable()
-
-
-def test_str_escapes_an_encoding_that_is_unknown() -> None:
-    """An unreadable message is shown as hex, with its escaped charset."""
-    message = MessageProcessor().receive_bytes(
-        frame('{"content-type":"text/plain","content-encoding":"\\u001b","content-length":1}', b"x")
-    )
-    assert str(message).isprintable()
-    assert "78" in str(message)
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type", "encoding"),
-    [(b"\xff", "text/plain", "utf-8"), (b"\xff", "application/json", "utf-8")],
-)
-def test_str_shows_unreadable_content_as_hex(body: bytes, content_type: str, encoding: str) -> None:
-    """What is not in its charset can still be looked at."""
-    header = (
-        f'{{"content-type":"{content_type}","content-encoding":"{encoding}","content-length":1}}'
-    )
-    shown = str(MessageProcessor().receive_bytes(frame(header, body)))
-    assert "ff" in shown
-    assert "not readable as utf-8" in shown
-
-
-def test_str_shows_text_that_says_it_is_binary_as_hex() -> None:
-    """No charset is guessed for display either."""
-    header = '{"content-type":"text/plain","content-encoding":"binary","content-length":1}'
-    assert "41" in str(MessageProcessor().receive_bytes(frame(header, b"A")))
-
-
 def test_str_never_fails() -> None:
     """A message that cannot be sent can be printed: that is how its maker finds out why."""
     content = Message({"a\x1b": object()})
@@ -554,65 +459,6 @@ def test_str_never_fails() -> None:
     assert "broken" in str(headers)
     assert repr(content).isprintable()
     assert repr(headers).isprintable()
-
-
-def test_a_factory_makes_messages_with_its_defaults() -> None:
-    """Encoding, headers, byte order and subject are said once for many messages."""
-    factory = MessageFactory(
-        encoding="utf-16-le", headers={"site": "north"}, byteorder=OTHER_BYTEORDER, subject="s"
-    )
-    for message in (
-        factory.text("ü"),
-        factory.binary(b"\x00"),
-        factory.json({"a": 1}),
-        factory.create([1]),
-    ):
-        assert message.headers == {"site": "north"}
-        assert message.byteorder == OTHER_BYTEORDER
-        assert message.subject == "s"
-        assert received(message) == message
-    assert factory.text("ü").body == b"\xfc\x00"
-    assert factory.binary(b"\x00").encoding == "binary"
-
-
-def test_a_factory_without_defaults_makes_plain_messages() -> None:
-    """The factory adds nothing that it was not told."""
-    factory = MessageFactory()
-    assert factory.text("x") == factory.create("x") == Message("x")
-    assert factory.binary(b"x") == factory.create(b"x") == Message(b"x")
-    assert factory.json([1]) == factory.create([1]) == Message([1])
-
-
-def test_what_a_message_is_given_goes_before_the_defaults() -> None:
-    """Keywords of a single message replace a default; its headers are added to the shared ones."""
-    factory = MessageFactory(
-        encoding="utf-16-le", headers={"a": 1, "b": 1}, byteorder="little", subject="s"
-    )
-    message = factory.text(
-        "ü", encoding="latin-1", headers={"b": 2, "c": 3}, byteorder="big", subject="t", id=5
-    )
-    assert message.headers == {"a": 1, "b": 2, "c": 3}
-    assert (message.encoding, message.byteorder, message.subject) == ("latin-1", "big", "t")
-    assert message.id == 5
-    assert factory.text("x").headers == {"a": 1, "b": 1}
-
-
-def test_a_factory_says_which_kind_of_content_it_makes() -> None:
-    """text(), binary() and json() decide the type, whatever the object; a keyword refines it."""
-    factory = MessageFactory()
-    assert factory.json("text").content_type == "application/json"
-    assert factory.json("text").body == b'"text"'
-    assert factory.text("<p>", content_type="text/html").content_type == "text/html"
-    assert factory.binary(b"\x89PNG", content_type="image/png").content_type == "image/png"
-
-
-def test_a_factory_keeps_its_defaults_to_itself() -> None:
-    """Who changes a dict that was given, or a message that was made, changes no other message."""
-    headers = {"list": [1]}
-    factory = MessageFactory(headers=headers)
-    headers["list"].append(2)
-    factory.text("x").headers["list"].append(3)
-    assert factory.text("x").headers == {"list": [1]}
 
 
 def test_a_view_is_what_content_gives_until_it_is_replaced() -> None:
@@ -648,24 +494,6 @@ def test_messages_take_no_weak_references() -> None:
             weakref.ref(message)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"bytes", bytearray(b"x"), "", "text", "Grüße", {"a": 1}, [1, 2], None, 5]
-)
-def test_an_answer_is_made_as_any_message_is(content: object) -> None:
-    """The short way to a message without headers leads to the same one."""
-    for subject in (None, "orders.new"):
-        made, usual = message_of(content, subject), Message(content, subject=subject)
-        assert made == usual
-        assert made.to_bytes() == usual.to_bytes()
-        assert made.content == usual.content
-
-
-def test_an_answer_that_cannot_be_written_is_refused_as_any_message_is() -> None:
-    """Text that no charset takes."""
-    with pytest.raises(ContentError):
-        message_of("\ud800")
-
-
 @pytest.mark.parametrize("length", [0, 9, 1_023, 1_024, 100_000])
 @pytest.mark.parametrize("id", [None, 1, 1_024])
 @pytest.mark.parametrize("re", [None, 7, 2**53 - 1])
@@ -676,18 +504,6 @@ def test_numbers_are_written_last_and_in_order(length: int, id: int | None, re: 
     numbers += "" if id is None else f',"id":{id}'
     numbers += "" if re is None else f',"re":{re}'
     assert header.endswith(f",{numbers}}}".encode())
-
-
-def test_message_is_handed_over_as_it_is_or_made() -> None:
-    """Content comes with the keywords of Message; a Message comes alone."""
-    message = Message("as it is")
-    assert message_from(message, {}) is message
-    assert message_from("made", {}) == Message("made")
-    assert message_from("made", {"subject": "s"}) == Message("made", subject="s")
-    assert message_from("made", {"subject": "s", "id": 1}) == Message("made", subject="s", id=1)
-    assert message_from("made", {"id": 1}) == Message("made", id=1)
-    with pytest.raises(TypeError, match="subject, id: keywords go with content"):
-        message_from(message, {"subject": "s", "id": 1})
 
 
 @pytest.mark.parametrize("where", ["content", "headers"])

@@ -29,7 +29,7 @@ from telex.testing.strategies import cuttings, json_values, messages
 from telex.wire import header_reader
 from telex.wire.header import read_any
 from telex.wire.header_reader import number_by_loop, number_by_search
-from telex.wire.message import ReceivedMessage
+from telex.wire.received import ReceivedMessage
 from tests import reference
 from tests.framing import (
     GOOD,

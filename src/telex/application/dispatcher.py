@@ -17,7 +17,8 @@ from telex.application.naming import named
 from telex.application.notifier import notify
 from telex.conversation.error_content import read_problem
 from telex.errors import ConnectionClosedError, ContentError, Refusal
-from telex.wire.message import Message, message_of
+from telex.wire.factory import message_of
+from telex.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,8 @@ from telex.compilation import mypyc_attr
 from telex.conversation.error_content import read_problem
 from telex.errors import ConnectionClosedError, ContentError, Refusal
 from telex.network.os_errors import not_handled
-from telex.wire.message import Message, message_of
+from telex.wire.factory import message_of
+from telex.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

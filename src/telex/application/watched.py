@@ -11,7 +11,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from telex.application.session import Session
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     from telex.application.handler import Handler

@@ -20,7 +20,7 @@ from telex.asyncio.pipeline import Pipeline
 from telex.asyncio.waiting import moment_in
 from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.conversation import Conversation, Greeting
-from telex.conversation.handshake import check_room
+from telex.conversation.greeting import check_room
 from telex.errors import (
     ConnectError,
     ConnectionClosedError,
@@ -32,7 +32,7 @@ from telex.limits import Limits
 from telex.log import safe_logger
 from telex.network.os_errors import NO_END
 from telex.version import __version__
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl

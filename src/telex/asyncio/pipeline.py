@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from telex.asyncio.answers import answer_of, late, progress_of
 from telex.asyncio.waiting import moment_in
 from telex.errors import TelexError
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable

@@ -27,7 +27,7 @@ from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
 from telex.network.os_errors import ended_by_peer, not_handled, reason_of, what_was_cut
 from telex.security.tls import identity_of
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     from typing import Unpack

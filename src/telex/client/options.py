@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, check_is_safe_for_tokens, meant_by
 from telex.connection.connection import Connection
-from telex.conversation.handshake import Greeting, check_room
+from telex.conversation.greeting import Greeting, check_room
 from telex.errors import AddressError, ConnectError
 from telex.limits import Limits
 from telex.network.os_errors import reason_of

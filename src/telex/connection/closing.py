@@ -142,6 +142,31 @@ class Closing:
             self.is_refused = True
             self.linger_until = now + LINGER_SECONDS
 
+    def end_input(self) -> None:
+        """End the conversation's input: the peer sends no more, and may still receive."""
+        if not self.input_ended:
+            self.input_ended = True
+            if not self.has_broken:
+                self._conversation.receive_eof()
+
+    def lose_output(self, error: ConnectionClosedError) -> None:
+        """Drop the output, which cannot be sent any more, for this reason."""
+        if self.is_cut:
+            return
+        self.output_lost = True
+        self._output.discard()
+        if self._conversation.is_over:
+            self.input_ended = True
+        else:
+            self.ending.break_with(error)
+
+    def refuse(self, error: ConnectionClosedError) -> None:
+        """Fail with this error, or end at once where the peer would read it behind other output."""
+        if self._output.size:
+            self.cut_off(error, can_tell=False)
+        else:
+            self._conversation.fail(error)
+
     def cut_off(self, error: ConnectionClosedError, *, can_tell: bool) -> None:
         """Wait for nothing more. The reason is ``error``, unless the end has its own.
 
@@ -164,9 +189,16 @@ class Closing:
         elif not self.is_closing:
             self.linger_until = now + LINGER_SECONDS
 
-    def hurry(self, now: float) -> None:
-        """Wait for a peer that has everything no longer than this side's shutting down allows."""
-        if self.output_ended:
+    def leave(self, now: float, *, can_tell: bool) -> None:
+        """Begin this side's shutting down, which waits no longer than it allows.
+
+        Where no message can be sent (``can_tell``), the connection ends at once.
+        """
+        self.is_leaving = True
+        if not can_tell:
+            error = ConnectionClosedError("us", "the server is shutting down", code="shutting-down")
+            self.cut_off(error, can_tell=False)
+        elif self.output_ended:
             self.linger_until = min(self.linger_until, now + SILENT_SECONDS)
 
     def ignore(self, size: i64, now: float) -> None:

@@ -23,7 +23,7 @@ from telex.connection.output import Output
 from telex.connection.times import Times
 from telex.connection.unread import Unread
 from telex.conversation.conversation import Conversation
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError
 from telex.limits import Limits
 from telex.wire.message import Message
@@ -138,21 +138,14 @@ class Connection:
         if self._layer is not None and not is_expected and self.conversation.farewell is None:
             error = self._layer.error_at_eof()
         if error is None:
-            self._end_input()
+            self._closing.end_input()
         else:
             self.lost(error, now)
 
     def output_lost(self, error: ConnectionClosedError, now: float) -> None:
         """Take note that nothing more can be sent; what the peer sent before can still come."""
         self._now = now
-        if self._closing.is_cut:
-            return
-        self._closing.output_lost = True
-        self._output.discard()
-        if self.conversation.is_over:
-            self._closing.input_ended = True
-        else:
-            self.ending.break_with(error)
+        self._closing.lose_output(error)
 
     def lost(self, error: ConnectionClosedError, now: float) -> None:
         """Take note that nothing more can be received or sent, and why."""
@@ -229,12 +222,7 @@ class Connection:
     def leave(self, now: float) -> None:
         """Read no more, and say goodbye when everything that came is handled and answered."""
         self._now = now
-        self._closing.is_leaving = True
-        if self.is_established:
-            self._closing.hurry(now)
-        else:
-            error = ConnectionClosedError("us", "the server is shutting down", code="shutting-down")
-            self.cut_off(error, now)
+        self._closing.leave(now, can_tell=self.is_established)
 
     def refuse(self, code: str, why: str, now: float) -> None:
         """Tell the peer why it is not served, and end when it knows.
@@ -243,11 +231,7 @@ class Connection:
         ends at once.
         """
         self._now = now
-        error = ConnectionClosedError("us", why, code=code)
-        if self._output.size:
-            self._closing.cut_off(error, can_tell=False)
-        else:
-            self.conversation.fail(error)
+        self._closing.refuse(ConnectionClosedError("us", why, code=code))
 
     def cut_off(self, error: ConnectionClosedError, now: float) -> None:
         """End at once, for this reason unless there is one; the peer is told where that can be."""
@@ -434,7 +418,7 @@ class Connection:
             self.ending.break_with(layer.error)
             self.ending.end_conversation()
         elif layer.has_ended:
-            self._end_input()
+            self._closing.end_input()
         return messages
 
     def _unless_closing(self, messages: list[Message]) -> list[Message]:
@@ -443,13 +427,6 @@ class Connection:
             return messages
         self.ending.note_dropped(messages)
         return []
-
-    def _end_input(self) -> None:
-        """Take note that the peer sends no more; it may still receive."""
-        if not self._closing.input_ended:
-            self._closing.input_ended = True
-            if not self._closing.has_broken:
-                self.conversation.receive_eof()
 
     def _said(self) -> list[bytes]:
         """Return what the conversation has to send, counted."""

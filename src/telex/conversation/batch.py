@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from telex.errors import ContentError
-from telex.wire.message import Message, message_of
+from telex.wire.factory import message_of
+from telex.wire.message import Message
+from telex.wire.received import with_body
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -33,7 +35,7 @@ def fill(
     """
     room: i64 = BATCH_SIZE
     for item in items:
-        message = (item if isinstance(item, Message) else message_of(item)).written()
+        message = with_body(item if isinstance(item, Message) else message_of(item))
         if request_id:
             outgoing.check(message, "request", request_id + len(batch), 0, False)
         else:

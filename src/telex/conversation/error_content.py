@@ -33,10 +33,19 @@ TITLES: Final = {
 """The codes that Telex uses itself (wire format, "error codes"), and what they mean to people."""
 _JSON: Final = "application/json"
 
+_LONGEST_KIND: Final = 60
+"""Characters of an unknown kind that are repeated to the peer that sent it."""
+
 ENDING_CODES: Final = frozenset(
     {"bad-message", "too-large", "unauthorized", "timeout", "overloaded", "shutting-down"}
 )
 """An ``error`` with one of these codes that answers nothing is the last thing a peer says."""
+
+
+def unknown_kind(kind: str) -> str:
+    """Return the detail of the error ``unsupported-kind``."""
+    shown = kind if len(kind) <= _LONGEST_KIND else f"{kind[:_LONGEST_KIND]}…"
+    return f"kind {shown!r} is not known here"
 
 
 def problem_message(code: str, detail: str, most: int) -> Message:

@@ -1,125 +1,116 @@
-"""Greetings: what both sides say of themselves in ``hello`` and ``welcome``.
+"""The handshake: which of ``hello`` and ``welcome`` have come, and whether the peer is admitted.
 
-Writes and reads their content, and knows nothing of when they are said.
+A client says hello, and the server answers welcome (wire format, "hello and welcome"). What they
+say is written and read by ``greeting``. This module must never know messages of the application,
+nor what else keeps a conversation from going on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import msgspec  # noqa: F401 - loaded now, rather than when the first peer says hello in JSON
-
-from telex.conversation.error_content import LARGEST_CONTROL
-from telex.errors import ContentError
-from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
+from telex.conversation.greeting import Greeting, PeerGreeting, read_greeting
+from telex.conversation.mistakes import misplaced
+from telex.conversation.outgoing import Outgoing
+from telex.errors import ConnectionClosedError
+from telex.limits import Limits
 from telex.wire.message import Message
 
-__version__: Final = 1
-"""The version of the wire format that is spoken here."""
-
-SMALLEST_LIMIT: Final = 256
-"""Bytes of header block, and of content, that a peer must take, so that it can be told anything."""
+_BEFORE_ADMISSION: Final = ("hello", "ping", "close")
+"""Kinds of the messages that a peer may send before a token has admitted it."""
 
 
-class Greeting:
-    """What one side says of itself in ``hello`` and ``welcome``.
+class Handshake:
+    """The handshake of one conversation. ``serves`` says which side this is.
 
-    ``authenticate`` is the server's: it turns a token into the name of its owner, or None. A server
-    that has it demands a token. ``token`` and ``keepalive`` are what a client says.
+    ``is_admitted`` says whether the peer may send anything: it is a server, it has shown a token,
+    or no token is demanded. ``owner`` is the name that belongs to the token.
     """
 
-    __slots__ = ("agent", "authenticate", "keepalive", "token")
+    __slots__ = (
+        "_greeting",
+        "_has_greeted",
+        "_limits",
+        "_outgoing",
+        "_peer",
+        "_serves",
+        "is_admitted",
+        "owner",
+    )
 
     def __init__(
-        self,
-        agent: str,
-        *,
-        token: str | None = None,
-        keepalive: bool = False,
-        authenticate: Callable[[str], str | None] | None = None,
+        self, greeting: Greeting, limits: Limits, outgoing: Outgoing, *, serves: bool
     ) -> None:
-        self.agent: Final = agent
-        self.token: Final = token
-        self.keepalive: Final = keepalive
-        self.authenticate: Final = authenticate
+        self._greeting: Final = greeting
+        self._limits: Final = limits
+        self._outgoing: Final = outgoing
+        self._serves: Final = serves
+        self._has_greeted: bool = False
+        self._peer: PeerGreeting | None = None
+        self.is_admitted: bool = not serves or greeting.authenticate is None
+        self.owner: str | None = None
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether a client has something to say that needs a hello."""
-        return self.token is not None or self.keepalive
+    def peer_wants_keepalive(self) -> bool:
+        """Whether the peer has asked this side to ping it while it is silent."""
+        return self._peer is not None and self._peer.wants_keepalive
 
-    def hello(self, limits: Limits) -> Message:
-        """Make the message that a client opens with."""
-        content = self._introduction(limits)
-        if self.token is not None:
-            content["token"] = self.token
-        if self.keepalive:
-            content["keepalive"] = True
-        return Message(content)
+    def begin(self) -> bool:
+        """Say hello if this side has to; return whether the handshake must end before all else."""
+        if self._serves:
+            return not self.is_admitted
+        if self._greeting.is_wanted:
+            self._has_greeted = True
+            self._outgoing.say(self._greeting.hello(self._limits), "hello", 0, 0)
+        return self._has_greeted
 
-    def welcome(self, limits: Limits) -> Message:
-        """Make the message that accepts a hello."""
-        return Message(self._introduction(limits))
+    def check_admits(self, message: Message) -> None:
+        """Raise ConnectionClosedError if the peer must show its token before this message."""
+        if not self.is_admitted and message.kind not in _BEFORE_ADMISSION:
+            raise _unauthorized("this server demands a token, and it was not told one in a hello")
 
-    def _introduction(self, limits: Limits) -> dict[str, Any]:
-        return {
-            "version": __version__,
-            "agent": self.agent,
-            "limits": {
-                "max_header_size": max(limits.max_header_size, SMALLEST_LIMIT),
-                "max_content_size": max(limits.max_content_size, SMALLEST_LIMIT),
-            },
-        }
+    def take_hello(self, message: Message, *, can_answer: bool) -> None:
+        """Read the client's hello, and answer it where this side can still send (``can_answer``).
 
+        Raises ProtocolError for a second hello, and for one that cannot be read;
+        ConnectionClosedError for one without a token that is known here.
+        """
+        if self._has_greeted:
+            raise misplaced(message, "it came a second time")
+        self._has_greeted = True
+        peer = self._read(message)
+        authenticate = self._greeting.authenticate
+        if authenticate is not None:
+            if peer.token is None:
+                raise _unauthorized("hello is refused: it holds no token")
+            self.owner = authenticate(peer.token)
+            if self.owner is None:
+                raise _unauthorized("hello is refused: its token is not known here")
+            self.is_admitted = True
+        if can_answer:
+            self._outgoing.say(self._greeting.welcome(self._limits), "welcome", 0, 0)
 
-class PeerGreeting:
-    """What the other side said of itself: who it is, what it wants, and what it takes."""
+    def take_welcome(self, message: Message) -> None:
+        """Read the server's welcome.
 
-    __slots__ = ("max_content_size", "max_header_size", "token", "wants_keepalive")
+        Raises ProtocolError for a welcome that answers no hello, and for one that cannot be read.
+        """
+        if self._peer is not None or not self._has_greeted:
+            raise misplaced(message, "it answers no hello")
+        self._read(message)
 
-    def __init__(self, said: dict[str, Any]) -> None:
-        limits = said.get("limits", {})
-        if not isinstance(limits, dict):
-            raise ValueError("its limits must be a JSON object")
-        if said.get("version", __version__) != __version__:
-            raise ValueError(f"its version must be {__version__}, the only one spoken here")
-        defaults = Limits()
-        token = said.get("token")
-        self.token: Final[str | None] = token if isinstance(token, str) else None
-        self.wants_keepalive: Final[bool] = said.get("keepalive") is True
-        most_header = _size_in(limits, "max_header_size", defaults.max_header_size)
-        self.max_header_size: Final[int] = min(most_header, MAX_HEADER_BLOCK)
-        self.max_content_size: Final[int] = min(
-            _size_in(limits, "max_content_size", defaults.max_content_size), MAX_SAFE_INTEGER
-        )
-
-
-def check_room(greeting: Greeting, limits: Limits) -> None:
-    """Raise ValueError when a greeting is needed, and its answer is over this side's limits."""
-    smallest = min(limits.max_header_size, limits.max_content_size)
-    if smallest < SMALLEST_LIMIT and (greeting.is_wanted or greeting.authenticate is not None):
-        raise ValueError(
-            f"token and keepalive need limits on headers and content of at least "
-            f"{SMALLEST_LIMIT} bytes, not {smallest}"
-        )
-
-
-def read_greeting(message: Message) -> PeerGreeting:
-    """Read a hello or a welcome; raises ValueError saying what is wrong with it."""
-    if len(message.body) > LARGEST_CONTROL:
-        raise ValueError(f"its content must be at most {LARGEST_CONTROL:,} bytes")
-    try:
-        said = message.content
-    except ContentError as problem:
-        raise ValueError(str(problem)) from None
-    if not isinstance(said, dict):
-        raise ValueError("its content must be a JSON object")
-    return PeerGreeting(said)
+    def _read(self, message: Message) -> PeerGreeting:
+        """Read what the peer is ready to receive, and keep to that from now on."""
+        try:
+            peer = read_greeting(message)
+        except ValueError as error:
+            problem = str(error)
+        else:
+            self._peer = peer
+            self._outgoing.keep_to(peer)
+            return peer
+        raise misplaced(message, problem)
 
 
-def _size_in(limits: dict[str, Any], name: str, default: int) -> int:
-    size = limits.get(name, default)
-    if type(size) is not int or size < SMALLEST_LIMIT:
-        raise ValueError(f"its limit {name} must be an integer of at least {SMALLEST_LIMIT}")
-    return size
+def _unauthorized(why: str) -> ConnectionClosedError:
+    return ConnectionClosedError("us", why, code="unauthorized")

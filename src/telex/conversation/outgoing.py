@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from telex.conversation.error_content import close_message, problem_message
-from telex.conversation.handshake import PeerGreeting
+from telex.conversation.greeting import PeerGreeting
 from telex.errors import TooLargeError
 from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
 from telex.wire.message import Message
@@ -80,7 +80,7 @@ class Outgoing:
         self._add(message, body, kind, id, re, more, self._max_header_size)
 
     def say(self, message: Message, kind: str, id: i64, re: i64) -> None:
-        """Write a message of the conversation's own: these fit every peer, see ``handshake``."""
+        """Write a message of the conversation's own: these fit every peer, see ``greeting``."""
         self._add(message, message.body, kind, id, re, False, MAX_HEADER_BLOCK)
 
     def complain(self, code: str, detail: str, re: i64) -> None:

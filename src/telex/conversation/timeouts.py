@@ -60,6 +60,35 @@ class Timeouts:
         self._unsent: i64 = 0
         self._moved_at: float = now
 
+    def overdue(
+        self,
+        now: float,
+        *,
+        awaits_hello: bool,
+        is_reading: bool,
+        unsent: i64,
+        is_watched: bool,
+        is_speaking: bool,
+        is_working: bool,
+    ) -> WaitTimeoutError | None:
+        """Return the error for a peer that takes too long now, or None.
+
+        A hello that is awaited (``awaits_hello``) has its time in any case. While this side does
+        not read (``is_reading``), the peer has to take its output, of which ``unsent`` bytes wait.
+        Else the peer has to go on with a message that has begun, and, until it has said its last
+        (``is_speaking``), to show a sign of life. ``is_watched`` and ``is_working`` say whether the
+        peer is pinged while it is silent, and whether it waits for an answer of this side.
+        """
+        error = self.with_hello(now) if awaits_hello else None
+        if not is_reading:
+            self.start_over(now)
+            return error or self.with_output(now, unsent, is_watched=is_watched)
+        if error is None:
+            error = self.with_message(now)
+        if error is None and is_speaking:
+            error = self.with_silence(now, is_working=is_working)
+        return error
+
     def start_over(self, now: float) -> None:
         """Hold nothing against the peer: what it has sent is not being read."""
         self._begin = _NONE

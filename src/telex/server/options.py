@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from telex.address import Address, check_is_safe, meant_by
-from telex.conversation.handshake import Greeting, check_room
+from telex.conversation.greeting import Greeting, check_room
 from telex.errors import AddressError
 from telex.network.listener import SharedAddress, listen
 from telex.security.tokens import Tokens

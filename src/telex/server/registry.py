@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from telex.application.application import Application
     from telex.application.dispatcher import Run
     from telex.application.observer import Observer
-    from telex.conversation.handshake import Greeting
+    from telex.conversation.greeting import Greeting
     from telex.limits import Limits
 
 MAX_REFUSED_CONNECTIONS: Final = 256

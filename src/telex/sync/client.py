@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.address import check_is_safe_for_tokens, meant_by
 from telex.conversation.conversation import Greeting, Phase
-from telex.conversation.handshake import check_room
+from telex.conversation.greeting import check_room
 from telex.errors import (
     ConnectError,
     ConnectionClosedError,
@@ -31,7 +31,7 @@ from telex.sync.link import Link
 from telex.sync.parts import Parts
 from telex.sync.pipeline import Pipeline
 from telex.version import __version__
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl

@@ -28,7 +28,7 @@ from telex.security.tls import identity_of
 from telex.sync.loop import READ, WRITE
 from telex.sync.output import Output
 from telex.sync.transport import end_sending, receive, receive_into, send
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import socket

@@ -19,7 +19,7 @@ from telex.asyncio.link import Link
 from telex.asyncio.server import Server
 from telex.asyncio.server_connection import ServerConnection
 from telex.asyncio.service import Service
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.network.sockets import prepare
 from telex.testing.joined_address import ADDRESS, AGENT
 

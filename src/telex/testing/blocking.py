@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.network.sockets import prepare
 from telex.sync.client import Connection

@@ -1,23 +1,24 @@
-"""Messages, and the factory that makes them with shared defaults.
+"""The message: header fields and content, as a program reads and changes them.
 
-A message holds header fields, which it shares with others that say the same, and its body, its
-content, or both: what was put in or received, and the other one once it was asked for. This module
-knows nothing of streams; ``processor`` turns received bytes into messages.
+A message holds header fields, which it shares with messages of equal fields, and its body, its
+content or both: the one that was set or received, and the other one after its first use. This
+module knows nothing of streams; ``processor`` turns received bytes into messages.
 """
 
 from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from telex.errors import ContentError, TooLargeError
 from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
-from telex.printable import printable, printable_bytes
+from telex.printable import printable
 from telex.wire import content as contents
-from telex.wire.content import BYTES, JSON, OCTET_STREAM, TEXT
+from telex.wire.content import BYTES, JSON
+from telex.wire.description import describe
 from telex.wire.generics import Content
 from telex.wire.header import HeaderFields, fields_for, require_string
 from telex.wire.header_writer import add_header, check_header
@@ -27,15 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_UNKNOWN: Final = object()
-"""Stands for content that nobody has asked for yet."""
+NOT_DECODED: Final = object()
+"""Stands for content, or for a view of it, that nobody has asked for yet."""
 
 _NATIVE_ORDER: Final = sys.byteorder
-_LONGEST_SHOWN: Final = 1_000
-
-_PLAIN_BYTES: Final = fields_for(_NATIVE_ORDER, OCTET_STREAM, contents.BINARY, None, None, False)
-_PLAIN_TEXT: Final = fields_for(_NATIVE_ORDER, contents.PLAIN_TEXT, "utf-8", None, None, False)
-"""What nearly all answers say of themselves."""
 
 _OBJECT_SIZE: Final = 64
 """Bytes of memory that a message takes beside its body and its fields, which are often shared."""
@@ -87,7 +83,7 @@ class Message(Generic[Content]):
         body, kept = _written(content, fields)
         self._body: bytes | None = body
         self._content: object = kept
-        self._view: object = _UNKNOWN
+        self._view: object = NOT_DECODED
 
     def __class_getitem__(cls, content_type: Any) -> Any:
         """Let ``Message[Reading]`` say, in an annotation, what the content is."""
@@ -99,13 +95,13 @@ class Message(Generic[Content]):
 
         Raises ContentError when the body does not match its header; ``body`` has the bytes.
         """
-        if self._view is not _UNKNOWN:
+        if self._view is not NOT_DECODED:
             return cast(Content, self._view)
         return cast(Content, self._plain_content())
 
     @content.setter
     def content(self, content: Content) -> None:
-        """Replace the content; where the content type does not fit it, its natural one is taken."""
+        """Replace the content. A content type that does not fit it becomes the default one."""
         fields = self._fields
         if not contents.fits(content, fields.form):
             content_type = contents.natural_type(content)
@@ -120,7 +116,7 @@ class Message(Generic[Content]):
         body = self._body
         if body is None:
             return contents.encode(self._content, fields.content_type, fields.encoding)
-        if fields.form != JSON or self._content is _UNKNOWN:
+        if fields.form != JSON or self._content is NOT_DECODED:
             return body
         return self._body_after_changes(body)
 
@@ -233,19 +229,10 @@ class Message(Generic[Content]):
             decoded = contents.convert(self._plain_content(), type)
         return decoded
 
-    def written(self) -> Message:
-        """Return the message if it has a body already, else a copy with the body written now.
-
-        Raises ContentError when the content cannot be written.
-        """
-        if self._body is not None:
-            return self
-        return ReceivedMessage(self._present_fields(), self.body, self._id, self._re)
-
     def view_as(self, type: Any) -> None:
-        """Have ``content`` give the content as ``type``, as ``decode`` returns it.
+        """Let ``content`` return the content as ``type``, as ``decode`` does.
 
-        It is a view: what is changed in it does not travel, until it is assigned to ``content``.
+        Changes inside that object are not sent until the object is assigned to ``content``.
         """
         self._view = self.decode(type)
 
@@ -311,18 +298,7 @@ class Message(Generic[Content]):
             fields = self._present_fields()
         except ContentError as problem:
             return f"{printable(self.content_type)}, not writable: {printable(str(problem))}"
-        size = "1 byte" if len(body) == 1 else f"{len(body):,} bytes"
-        parts = [printable(fields.content_type), size]
-        if fields.kind is not None:
-            parts.append(printable(f"kind {fields.kind}"))
-        if fields.subject is not None:
-            parts.append(printable(f"subject {fields.subject}"))
-        if self._id:
-            parts.append(f"id {self._id}")
-        if self._re:
-            parts.append(f"re {self._re}")
-        parts.extend(printable(f"{name} {value}") for name, value in fields.extra.items())
-        return f"{', '.join(parts)}: {self._shown_content(body)}"
+        return describe(fields, body, self._id, self._re)
 
     def __repr__(self) -> str:
         return f"<Message {self}>"
@@ -338,14 +314,14 @@ class Message(Generic[Content]):
             fields.extra,
             fields.byteorder,
             fields.kind,
-            self._id,
-            self._re,
+            self.id,
+            self.re,
             fields.more,
         )
         return _restore, arguments
 
     def _plain_content(self) -> object:
-        if self._content is _UNKNOWN:
+        if self._content is NOT_DECODED:
             fields = self._fields
             self._content = contents.decode(self.body, fields.form, fields.encoding)
         return self._content
@@ -356,10 +332,10 @@ class Message(Generic[Content]):
         self._fields = fields
         self._body = body
         self._content = kept
-        self._view = _UNKNOWN
+        self._view = NOT_DECODED
 
     def _rewrite(self, content_type: str, encoding: str) -> None:
-        """Keep the content under another description; keep the body when it cannot be read."""
+        """Encode the content anew for these headers; keep a body that cannot be decoded."""
         try:
             content = self._plain_content()
         except ContentError:
@@ -387,124 +363,22 @@ class Message(Generic[Content]):
             return body
         return now
 
-    def _shown_content(self, body: bytes) -> str:
-        fields = self._fields
-        if fields.form == BYTES or contents.is_binary(fields.encoding):
-            return printable_bytes(body)
-        try:
-            text = body.decode(contents.codec_of(fields.encoding))
-        except (ContentError, ValueError, LookupError):
-            return f"{printable_bytes(body)} (not readable as {printable(fields.encoding)})"
-        if len(text) <= _LONGEST_SHOWN:
-            return printable(text)
-        left = len(text) - _LONGEST_SHOWN
-        return f"{printable(text[:_LONGEST_SHOWN])} … {left:,} characters more"
-
-
-class ReceivedMessage(Message[Any]):
-    """A message as it came: fields that were checked, and a body that nobody has read yet."""
-
-    __slots__ = ()
-
-    def __init__(self, fields: HeaderFields, body: bytes, id: i64, re: i64) -> None:
-        self._fields = fields
-        self._headers = None
-        self._id = id
-        self._re = re
-        self._body = body
-        self._content = _UNKNOWN
-        self._view = _UNKNOWN
-
-
-def message_of(content: object, subject: str | None = None) -> Message:
-    """Return what ``Message(content, subject=subject)`` would, on the path of every message."""
-    if type(content) is bytes:
-        fields = _PLAIN_BYTES if subject is None else _PLAIN_BYTES.about(subject)
-        return ReceivedMessage(fields, content, 0, 0)
-    if type(content) is str and content.isascii():
-        fields = _PLAIN_TEXT if subject is None else _PLAIN_TEXT.about(subject)
-        return ReceivedMessage(fields, content.encode("ascii"), 0, 0)
-    return Message(content, subject=subject)
-
-
-def message_from(content: object, keywords: Mapping[str, Any]) -> Message:
-    """Return the message that was handed in, or make one of content and keywords of ``Message``.
-
-    Raises TypeError for a message with keywords, and what ``Message`` raises.
-    """
-    if not isinstance(content, Message):
-        if not keywords:
-            return message_of(content)
-        if len(keywords) == 1 and "subject" in keywords:
-            return message_of(content, keywords["subject"])
-        return Message(content, **keywords)
-    if keywords:
-        names = ", ".join(keywords)
-        raise TypeError(f"{names}: keywords go with content; a Message has its own, assign them")
-    return content
-
-
-class MessageFactory:
-    """Makes messages with shared defaults. Values that are given for a single message go first.
-
-    ``encoding`` is the charset of text; ``headers`` are added to every message.
-
-    >>> factory = MessageFactory(encoding="utf-16-le", headers={"site": "north"})
-    >>> factory.text("21 °C").headers
-    {'site': 'north'}
-    """
-
-    def __init__(
-        self,
-        *,
-        encoding: str = "utf-8",
-        headers: dict[str, Any] | None = None,
-        byteorder: str | None = None,
-        subject: str | None = None,
-    ) -> None:
-        self._encoding: Final = encoding
-        self._headers: Final = copy.deepcopy(headers or {})
-        self._byteorder: Final = byteorder
-        self._subject: Final = subject
-
-    def text(self, text: str, **fields: Any) -> Message:
-        """Make a message of text; ``fields`` are Message's keyword arguments."""
-        return self.create(text, **{"content_type": "text/plain", **fields})
-
-    def binary(self, data: bytes, **fields: Any) -> Message:
-        """Make a message of bytes; ``fields`` are Message's keyword arguments."""
-        return self.create(data, **{"content_type": OCTET_STREAM, **fields})
-
-    def json(self, content: object, **fields: Any) -> Message:
-        """Make a message of an object that msgspec can write as JSON; ``fields`` as in ``text``."""
-        return self.create(content, **{"content_type": "application/json", **fields})
-
-    def create(self, content: object, **fields: Any) -> Message:
-        """Make a message whose content type follows from its content; see ``text``."""
-        content_type = fields.get("content_type") or contents.natural_type(content)
-        if contents.form_of(content_type) == TEXT:
-            fields.setdefault("encoding", self._encoding)
-        fields.setdefault("byteorder", self._byteorder)
-        fields.setdefault("subject", self._subject)
-        fields["headers"] = {**self._headers, **(fields.get("headers") or {})}
-        return Message(content, **fields)
-
 
 def _written(content: object, fields: HeaderFields) -> tuple[bytes | None, object]:
-    """Return content as body and as what ``content`` gives, one of which may come later.
+    """Return the body and the decoded content of a message; one of them may be made later.
 
-    JSON is written when it is asked for, since its parts may be changed until then.
+    JSON is encoded when the body is asked for, since the content may be changed in place.
     """
     if isinstance(content, (bytes, bytearray, memoryview)):
         body = bytes(content)
-        return body, body if fields.form == BYTES else _UNKNOWN
+        return body, body if fields.form == BYTES else NOT_DECODED
     if fields.form == JSON:
         return None, content
     return contents.encode(content, fields.content_type, fields.encoding), content
 
 
 def _require_types(content_type: object, encoding: object, more: object) -> None:
-    """Raise TypeError as the compiled build does, which checks what callers hand in."""
+    """Raise TypeError for a wrong type, as the compiled build does by itself."""
     require_string("content_type", content_type)
     require_string("encoding", encoding)
     if more is not True and more is not False:
@@ -529,9 +403,19 @@ def _restore(
     headers: dict[str, Any],
     byteorder: str,
     kind: str | None,
-    id: int,
-    re: int,
+    id: int | None,
+    re: int | None,
     more: bool,
 ) -> Message:
-    fields = fields_for(byteorder, content_type, encoding, kind, subject, more, headers)
-    return ReceivedMessage(fields, body, id, re)
+    return Message(
+        body,
+        content_type=content_type,
+        encoding=encoding,
+        subject=subject,
+        headers=headers,
+        byteorder=byteorder,
+        kind=kind,
+        id=id,
+        re=re,
+        more=more,
+    )

@@ -16,7 +16,8 @@ from telex.errors import IncompleteMessageError, ProtocolError, TooLargeError
 from telex.limits import Limits
 from telex.wire.header import HeaderFields
 from telex.wire.header_reader import HeaderReader
-from telex.wire.message import Message, ReceivedMessage
+from telex.wire.message import Message
+from telex.wire.received import ReceivedMessage
 
 if TYPE_CHECKING:
     from mypy_extensions import i64

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import telex.asyncio
 import telex.sync
 from telex.observation.tracing.propagation import TRACE_CONTEXT, carrying_context
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator

@@ -19,7 +19,7 @@ from telex.application.peer import Peer
 from telex.errors import Refusal
 from telex.observation.tracing.propagation import TRACE_CONTEXT, carrying_context, context_of
 from telex.version import __version__
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
