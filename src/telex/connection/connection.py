@@ -303,6 +303,11 @@ class Connection:
         return self._closing.is_refused
 
     @property
+    def is_cut(self) -> bool:
+        """Whether nothing more is waited for; what has come and is not handled is dropped."""
+        return self._closing.is_cut
+
+    @property
     def is_served(self) -> bool:
         """Whether there is more to do for the peer than to wait for its end."""
         return not (self._closing.output_ended or self._closing.is_cut)
