@@ -55,7 +55,6 @@ class Driven:
         self, application: Application, observer: Observer | Iterable[Observer] | None
     ) -> None:
         registry = Registry(application, Limits(), Greeting("benchmark"), observer, None, 1)
-        self._registry: Final = registry
         self._loop: Final = Loop(registry)
         self._loop.calls.enter()
         self._ours, theirs = socket.socketpair()
@@ -81,7 +80,7 @@ class Driven:
     def close(self) -> None:
         """Give everything back."""
         self._ours.close()
-        self._registry.cut_off(self._loop.now)
+        self._driver.ready(READ)
         self._loop.close()
 
 

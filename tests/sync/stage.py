@@ -240,7 +240,8 @@ def reset(sock: socket.socket) -> None:
 def other_end(stage: Running, sock: socket.socket) -> socket.socket:
     """Return the server's end of the connection of a plain socket."""
     name = name_of(sock)
-    [end] = [peer.socket for peer in stage.server._loop.connections if peer.address == name]
+    drivers = stage.server._registry.drivers
+    [end] = [one.socket for one in drivers if one.dispatcher.peer.address == name]
     return end
 
 

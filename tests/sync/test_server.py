@@ -16,7 +16,8 @@ import pytest
 import telex
 from telex import Application, ConnectionClosedError, Limits, Message, Observer
 from telex.application.peer import Peer
-from telex.sync import serve, server_connection
+from telex.sync import serve
+from telex.sync.server_driver import ServerDriver
 from tests.sync.stage import (
     PATIENCE,
     Running,
@@ -443,11 +444,10 @@ def test_message_of_another_thread_that_comes_too_late_is_logged(
         with stage.plug_in() as sock:
             name = name_of(sock)
         stage.ending_of(name)
-        [connection] = stage.events.connections
-        assert isinstance(connection, server_connection.ServerConnection)
-        connection.take_posted(Message("too late"))
+        [peer] = stage.events.connections
+        peer._send_posted(Message("too late"))
         [line] = warnings_about(caplog, name)
-        connection.end(ConnectionClosedError("us", "not again"))
+        peer._driver.refuse("overloaded", "not again")
         assert stage.events.endings == {}  # it had ended, and is not told to end twice
     assert "a message was not sent" in line
     assert "it ended its stream" in line
@@ -487,31 +487,27 @@ def test_fault_of_the_server_ends_one_connection_only(
         other.sendall(SMALL)
         assert receive_one(other).to_bytes() == SMALL
         with monkeypatch.context() as patch:
-            patch.delattr(server_connection.ServerConnection, "_process")
+            patch.delattr(ServerDriver, "_receive")
             sock.sendall(SMALL)
-            assert str(stage.ending_of(name)) == "a fault of this server"
+            assert "a fault of this server" in str(stage.ending_of(name))
         [line] = warnings_about(caplog, name)
         assert line == f"{name}: ended by a fault of this server"
         other.sendall(SMALL)
         assert receive_one(other).to_bytes() == SMALL
 
 
-def test_refused_peer_that_sends_on_is_cut_at_a_bound(
-    stage: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_peer_that_sends_on_is_cut_at_a_bound(stage: Running) -> None:
     """After its error a peer may send some more in vain, but not for ever."""
-    monkeypatch.setattr(server_connection, "LINGER_BYTES", 1_000_000)
     with stage.plug_in() as sock:
         sock.sendall(b"\0\0")
         name = name_of(sock)
         with pytest.raises(ConnectionError):
-            sock.sendall(bytes(64_000_000))
+            sock.sendall(bytes(2 * LINGER_BYTES))
     assert isinstance(stage.ending_of(name), telex.ProtocolError)
 
 
-def test_refused_peer_that_stays_is_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_peer_that_stays_is_cut_in_time() -> None:
     """After its error a peer that neither sends nor goes is not waited for for ever."""
-    monkeypatch.setattr(server_connection, "LINGER_SECONDS", 0.05)
     with running() as stage, stage.plug_in() as sock:
         sock.sendall(b"\0\0")
         assert isinstance(stage.ending_of(name_of(sock)), telex.ProtocolError)

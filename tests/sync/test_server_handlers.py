@@ -10,7 +10,7 @@ import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, RemoteError
 from telex.application.peer import Peer
-from telex.sync import serve, server_connection
+from telex.sync import serve
 from tests.sync.stage import (
     PATIENCE,
     name_of,
@@ -119,7 +119,7 @@ def test_server_without_blocking_handlers_has_no_threads() -> None:
     """What nobody needs is not there: serving takes one thread."""
     with running() as stage, Talker(stage.plug_in()) as talker:
         talker.answer_to(talker.ask("hello"))
-        assert stage.server._service.threads._threads == []
+        assert stage.server._registry.threads._threads == []
 
 
 def test_failures_in_threads_are_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -266,7 +266,7 @@ def test_generator_ends_when_the_connection_is_refused() -> None:
         assert {part.kind for part in parts} <= {"reply"}
         assert is_closed.wait(PATIENCE)
         stage.stop()
-        assert stage.server._service.bytes_held == 0
+        assert stage.server._registry.bytes_held == 0
 
 
 def test_async_handlers_are_refused_at_once() -> None:
@@ -376,9 +376,8 @@ def test_answer_after_shutdown_has_begun_is_sent(door: Doorway) -> None:
         assert talker.conversation.farewell.code == "shutting-down"
 
 
-def test_request_after_goodbye_fails_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_after_goodbye_fails_with_its_reason() -> None:
     """What comes after the close is not handled, and whoever sent it knows from the close."""
-    monkeypatch.setattr(server_connection, "SILENT_SECONDS", PATIENCE)
     handled: list[object] = []
     app = Application()
     app.on()(lambda message: handled.append(message.content))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import select
 import socket
 import threading
@@ -12,10 +13,10 @@ import time
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, RemoteError, TooLargeError
-from telex.application.session import LINGER_SECONDS
-from telex.sync import loop, serve, server
-from telex.sync.output import Output
-from telex.sync.transport import RECEIVE_SIZE
+from telex.connection.output import Output
+from telex.network.transfer import RECEIVE_SIZE
+from telex.server import registry
+from telex.sync import serve
 from tests.sync.stage import (
     PATIENCE,
     Events,
@@ -195,7 +196,7 @@ def test_far_too_many_connections(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When there are too many even of those who are told so, they are closed without a word."""
-    monkeypatch.setattr(server, "_TOLD_SO", 1)
+    monkeypatch.setattr(registry, "MAX_REFUSED_CONNECTIONS", 1)
     with running(limits=Limits(max_connections=1)) as stage, stage.plug_in() as first:
         first.sendall(SMALL)
         assert first.recv(1)
@@ -226,7 +227,7 @@ def test_unsent_output_of_all_together(caplog: pytest.LogCaptureFixture) -> None
                 assert isinstance(reason, ConnectionClosedError)
                 assert reason.code == "overloaded"
                 assert reason.unsent > MEBIBYTE
-            held = stage.server._service
+            held = stage.server._registry
             wait_until(
                 lambda: held.bytes_held <= limits.max_buffered, "no more is held than may be"
             )
@@ -235,7 +236,7 @@ def test_unsent_output_of_all_together(caplog: pytest.LogCaptureFixture) -> None
                 sock.close()
         wait_until(lambda: len(stage.events.endings) == 12, "all have gone")
         good.answer_to(good.ask(1))
-        assert stage.server._service.bytes_held == 0
+        assert stage.server._registry.bytes_held == 0
 
 
 def test_what_was_cut_off_is_let_go_at_once() -> None:
@@ -253,11 +254,11 @@ def test_what_was_cut_off_is_let_go_at_once() -> None:
         ):
             good.answer_to(good.ask(1))
             deaf.sendall(Message(15 * MEBIBYTE).to_bytes() + SMALL[:5])
-            wait_until(lambda: len(stage.server._loop.connections) == 1, "it is cut off")
+            wait_until(lambda: len(stage.server._registry.drivers) == 1, "it is cut off")
             assert good.answer_to(good.ask(100)).body == bytes(100)
             outputs = [thing for thing in gc.get_objects() if isinstance(thing, Output)]
             assert sum(output.held for output in outputs) == 0
-            assert stage.server._service.bytes_held == 0
+            assert stage.server._registry.bytes_held == 0
     finally:
         gc.enable()
 
@@ -267,7 +268,7 @@ def test_half_messages_of_all_together(caplog: pytest.LogCaptureFixture) -> None
     limits = Limits(max_buffered=4 * MEBIBYTE)
     with running(limits=limits) as stage, stage.plug_in() as small, stage.plug_in() as large:
         small.sendall(announcing(2 * MEBIBYTE) + bytes(MEBIBYTE // 2))
-        held = stage.server._service
+        held = stage.server._registry
         wait_until(lambda: held.bytes_held > MEBIBYTE // 2, "the small part is there")
         large.sendall(announcing(8 * MEBIBYTE) + bytes(3 * MEBIBYTE))
         assert_ended(stage, large, caplog, "overloaded", "most of them for this connection")
@@ -304,7 +305,7 @@ def test_messages_at_work_count_too(caplog: pytest.LogCaptureFixture) -> None:
             sock.sendall(request.replace(b'"id":1', b'"id":%d' % (number + 1)))
         assert_ended(stage, sock, caplog, "overloaded", "most of them for this connection")
         go_on.set()
-        wait_until(lambda: stage.server._service.bytes_held == 0, "nothing is held")
+        wait_until(lambda: stage.server._registry.bytes_held == 0, "nothing is held")
         assert handled == 2  # those that had begun; nobody waits for the others
 
 
@@ -370,13 +371,13 @@ def test_output_above_high_water_pauses_reading() -> None:
                 before = sum(stage.events.sizes)
                 time.sleep(0.2)
             assert before < len(requests) // 2
-            [connection] = stage.server._loop.connections
-            assert connection.bytes_held < 3_000_000
-            conversation = connection.conversation
+            [driver] = stage.server._registry.drivers
+            assert driver.bytes_held < 3_000_000
+            conversation = driver.connection.conversation
             wait_until(lambda: conversation.bytes_to_send == 0, "all of it is counted")
             *answers, _ = receive_all(sock)
     assert [answer.re for answer in answers] == list(range(1, 2_001))
-    assert stage.server._service.bytes_held == 0
+    assert stage.server._registry.bytes_held == 0
 
 
 def test_peer_that_is_not_read_from_is_not_too_slow() -> None:
@@ -449,8 +450,7 @@ def test_right_token_becomes_the_identity() -> None:
 def test_sweeping_goes_on_only_while_there_are_connections() -> None:
     """A server that nobody has connected to waits without waking up."""
     with serve(Application(), "tcp://127.0.0.1:0") as idle:
-        assert idle._loop._patience(None) is None
-    assert LINGER_SECONDS > loop.SWEEP_SECONDS
+        assert idle._loop._seconds_to_wait(math.inf) is None
 
 
 def test_errors_of_limits_are_warnings(caplog: pytest.LogCaptureFixture) -> None:

@@ -77,7 +77,8 @@ class Registry:
         """The connections that have not ended yet."""
         self.is_ending: bool = False
         """Whether the server shuts down."""
-        self._bytes_held = 0
+        self.bytes_held: int = 0
+        """Of all connections together."""
         self._to_drain = 0
 
     # One connection
@@ -185,9 +186,9 @@ class Registry:
         if not more:
             return
         driver.bytes_held = held
-        self._bytes_held += more
-        while more > 0 and self._bytes_held > self.limits.max_buffered:
-            before = self._bytes_held
+        self.bytes_held += more
+        while more > 0 and self.bytes_held > self.limits.max_buffered:
+            before = self.bytes_held
             largest = max(
                 self.drivers, key=lambda one: one.connection.memory_to_gain, default=driver
             )
@@ -195,7 +196,7 @@ class Registry:
                 return  # what is held is being handled, or belongs to connections that end
             why = f"the server holds {before:,} bytes, and most of them for this connection"
             largest.refuse("overloaded", why)
-            if self._bytes_held >= before:
+            if self.bytes_held >= before:
                 return
 
     # All of them

@@ -173,7 +173,8 @@ class _Server:
 
     def close(self) -> None:
         """Close everything at once."""
-        self._registry.cut_off(time.monotonic())
+        if self._registry.drivers:
+            self._registry.cut_off(time.monotonic())
         self._loop.close()
         self.near.close()
 
