@@ -142,7 +142,8 @@ class Peer:
     def _send(self, message: Message) -> None:
         connection, driver = self._connection, self._driver
         connection.send(message)
-        if connection.conversation.is_full:
+        conversation = connection.conversation
+        if conversation.is_full and not conversation.is_over:  # its last words go behind all answers
             driver.flush()
             connection.check_open()
         driver.flush_soon()

@@ -183,7 +183,7 @@ class Connection:
         ConnectionClosedError then, and when the connection has ended.
         """
         self.check_open()
-        if self._output.size > self._high_water * BACKLOG_FACTOR:
+        if self.unsent > self._high_water * BACKLOG_FACTOR:
             error = ConnectionClosedError("us", "it reads far too slowly", code="overloaded")
             self.cut_off(error, self._now)
             self.check_open()
@@ -275,6 +275,12 @@ class Connection:
         """Take note that the driver closes the socket, whatever for; return how it has ended."""
         ending = self.ending
         if not ending.is_final:
+            conversation = self.conversation
+            if self._closing.is_leaving and (
+                ending.unsent or conversation.unanswered or conversation.bytes_buffered
+            ):
+                reason = "the server was shut down"
+                ending.break_with(ConnectionClosedError("us", reason, code="shutting-down"))
             self._closing.is_cut = True
             ending.reach()
             self.conversation.data_to_send()
