@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from telex.application.dispatcher import Dispatcher
 from telex.application.notifier import notifier_of, notify
-from telex.application.peer import Driver, Peer
+from telex.application.peer import ConnectedPeer, Driver
 from telex.connection.connection import Connection
 from telex.connection.ending import not_handled
 from telex.errors import ConnectionClosedError
@@ -99,7 +99,7 @@ class Registry:
         return Dispatcher(
             self.application,
             connection,
-            Peer(connection, driver, address),
+            ConnectedPeer(connection, driver, address),
             run_elsewhere,
             max_pending=self.limits.max_pending,
             notifier=self.notifier,
