@@ -22,6 +22,7 @@ import pytest
 from telex import Address, Application, Limits, Message, MessageProcessor, Observer, TelexError
 from telex.application.peer import Peer
 from telex.sync import Connection, Server, client, connect, serve
+from telex.sync.server_driver import ServerDriver
 
 ROOMY = Limits(max_content_size=1 << 30)
 """Limits for messages of any size that a test wants."""
@@ -240,9 +241,13 @@ def reset(sock: socket.socket) -> None:
 def other_end(stage: Running, sock: socket.socket) -> socket.socket:
     """Return the server's end of the connection of a plain socket."""
     name = name_of(sock)
-    drivers = stage.server._registry.drivers
-    [end] = [one.socket for one in drivers if one.dispatcher.peer.address == name]
-    return end
+    [driver] = [
+        driver
+        for driver in stage.server._registry.drivers
+        if driver.dispatcher.peer.address == name
+    ]
+    assert isinstance(driver, ServerDriver)
+    return driver.socket
 
 
 def has_arrived(stage: Running, sock: socket.socket) -> bool:

@@ -15,7 +15,7 @@ import pytest
 
 import telex
 from telex import Application, ConnectionClosedError, Limits, Message, Observer
-from telex.application.peer import Peer
+from telex.application.peer import ConnectedPeer, Peer
 from telex.connection.closing import LINGER_BYTES
 from telex.sync import serve
 from telex.sync.server_driver import ServerDriver
@@ -446,6 +446,7 @@ def test_message_of_another_thread_that_comes_too_late_is_logged(
             name = name_of(sock)
         stage.ending_of(name)
         [peer] = stage.events.connections
+        assert isinstance(peer, ConnectedPeer)
         peer._send_posted(Message("too late"))
         [line] = warnings_about(caplog, name)
         peer._driver.refuse("overloaded", "not again")
@@ -680,6 +681,7 @@ def test_every_kind_of_address_is_served(
             sock.sendall(SMALL)
             assert receive_one(sock).to_bytes() == SMALL
             [peer] = stage.events.connections
+        assert isinstance(peer, ConnectedPeer)
             expected = "unix:1" if stage.address.scheme == "unix" else name_of(sock)
             assert peer.address == expected
         assert stage.ending_of(expected) is None

@@ -40,6 +40,7 @@ class Deliberate(ServerDriver):
         super().__init__(loop, sock, "peer")
 
     def ready(self, events: int) -> None:
+        """Take a turn, and settle behind it where that was left out."""
         self._is_short = not self._is_closed
         super().ready(events)
         if self._is_short:

@@ -21,7 +21,6 @@ from telex import (
     ConnectionClosedError,
     Limits,
     Message,
-    MessageProcessor,
     TelexError,
 )
 from telex.application.peer import Peer
