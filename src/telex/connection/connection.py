@@ -208,6 +208,14 @@ class Connection:
         self._output.forget(size)
 
     @property
+    def wants_to_write(self) -> bool:
+        """Whether the driver is to wait until the network takes more.
+
+        What waits for a layer that is not agreed on yet is unsent, and cannot be sent either.
+        """
+        return self._output.size > 0
+
+    @property
     def wants_to_end_output(self) -> bool:
         """Whether the driver is to end the output now: all is sent, and nothing follows."""
         closing = self._closing
@@ -539,6 +547,9 @@ class Connection:
                 output.add(layer.encode(self._said()))
             if self._closing.is_last_said:
                 layer.end()
+        elif layer.error is not None and self.conversation.bytes_to_send:
+            output.lost += self.conversation.bytes_to_send
+            self.conversation.data_to_send()  # no layer is left to carry it
         of_layer = layer.data_to_send()
         if of_layer and not self._closing.output_ended:
             output.add([of_layer])

@@ -137,7 +137,7 @@ class ServerDriver:
             self._close()
             return
         events = READ if connection.wants_to_read else 0
-        if connection.unsent or dispatcher.waits_for_room:
+        if connection.wants_to_write or dispatcher.waits_for_room:
             events |= WRITE
         self._loop.watch(self, events)
 
