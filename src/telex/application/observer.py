@@ -32,7 +32,7 @@ class Observer:
     def data_received(self, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
         """Be told that ``size`` bytes came, and what is needed now to complete ``state``.
 
-        With TLS these are the bytes that travel, those of its handshake included.
+        With TLS these are the bytes that it protects, on asyncio those that travel.
         """
 
     def message_received(self, peer: Peer, message: Message) -> None:
