@@ -21,9 +21,9 @@ from telex import Application, Limits, Message, Observer
 from telex.conversation.greeting import Greeting
 from telex.metrics import Metrics
 from telex.observation.administration import administered
+from telex.server.registry import Registry
 from telex.sync.loop import READ, Loop
-from telex.sync.service import Service
-from telex.sync.watched_connection import connection_type
+from telex.sync.server_driver import ServerDriver
 from telex.tracing import instrument
 
 BATCH: Final = 200
@@ -54,15 +54,13 @@ class Driven:
     def __init__(
         self, application: Application, observer: Observer | Iterable[Observer] | None
     ) -> None:
-        self._loop: Final = Loop()
-        self._loop.enter()
-        greeting = Greeting("benchmark")
-        service = Service(self._loop, application, Limits(), greeting, observer, 1)
+        registry = Registry(application, Limits(), Greeting("benchmark"), observer, None, 1)
+        self._loop: Final = Loop(registry)
+        self._loop.calls.enter()
         self._ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        connect = connection_type(service.observer)
-        self._connection: Final = connect(service, theirs, "benchmark", None)
-        self._connection.begin()
+        self._driver: Final = ServerDriver(self._loop, theirs, "benchmark")
+        self._driver.begin()
         self._batch: Final = b"".join(
             Message(b"x" * 100, subject="orders.new", kind="request", id=number).to_bytes()
             for number in range(1, BATCH + 1)
@@ -70,7 +68,7 @@ class Driven:
 
     def answer_batch(self) -> None:
         """Have the server answer a batch; only this is measured."""
-        self._connection.ready(READ)
+        self._driver.ready(READ)
 
     def round(self, measure: Callable[[Callable[[], None]], float]) -> float:
         """Hand a batch over, and return what ``measure`` says of answering it."""
@@ -82,7 +80,7 @@ class Driven:
     def close(self) -> None:
         """Give everything back."""
         self._ours.close()
-        self._connection.end()
+        self._driver.ready(READ)
         self._loop.close()
 
 

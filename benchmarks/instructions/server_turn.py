@@ -13,10 +13,10 @@ from typing import Final
 
 from benchmarks.task import Job
 from telex import Application, Limits, Message, MessageProcessor
-from telex.conversation.greeting import Greeting
+from telex.conversation.handshake import Greeting
+from telex.server.registry import Registry
 from telex.sync.loop import Loop
-from telex.sync.server_connection import ServerConnection
-from telex.sync.service import Service
+from telex.sync.server_driver import ServerDriver
 
 _RECEIVE_SIZE: Final = 1024 * 1024
 _SUBJECT: Final = "orders.new"
@@ -57,15 +57,14 @@ def _application(answer: bytes) -> Application:
 @contextlib.contextmanager
 def _connected(application: Application) -> Iterator[tuple[Loop, socket.socket]]:
     """Make a server's loop with one connection, and the socket at the other end of that."""
-    limits = Limits()
-    with contextlib.closing(Loop()) as loop:
-        service = Service(loop, application, limits, Greeting("benchmarks"), None, None)
+    registry = Registry(application, Limits(), Greeting("benchmarks"), None, None, None)
+    with contextlib.closing(Loop(registry)) as loop:
         served, peer = socket.socketpair()
         with served, peer:
             served.setblocking(False)
             peer.setblocking(False)
-            loop.enter()
-            ServerConnection(service, served, "a peer", None).begin()
+            loop.calls.enter()
+            ServerDriver(loop, served, "a peer").begin()
             yield loop, peer
 
 

@@ -168,8 +168,13 @@ def running(
 def other_end(stage: Running, sock: socket.socket) -> socket.socket:
     """Return the server's end of the connection of a plain socket."""
     name = name_of(sock)
-    [end] = [peer.socket for peer in stage.server._loop.connections if peer.address == name]
-    return end
+    [driver] = [
+        driver
+        for driver in stage.server._registry.drivers
+        if driver.dispatcher.peer.address == name
+    ]
+    assert isinstance(driver, ServerDriver)
+    return driver.socket
 
 
 def has_arrived(stage: Running, sock: socket.socket) -> bool:

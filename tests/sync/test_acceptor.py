@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from telex import Message
+from telex import Limits, Message
+from telex.conversation.handshake import Greeting
 from telex.network.listener import Listener
+from telex.server.registry import Registry
 from telex.sync import acceptor, serve, server
 from telex.sync.loop import READ, Loop
 from tests.sync.stage import PATIENCE, Running, echoing, receive_one, running, wait_until
@@ -93,7 +95,7 @@ def test_accepting_rests_on_a_socket_that_does_not_listen(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """What no peer is to blame for does not keep the loop busy: it is said once, and waited."""
-    loop = Loop()
+    loop = Loop(Registry(echoing(), Limits(), Greeting("test"), None, None, None))
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         socket.create_connection(listening.getsockname()) as connection,

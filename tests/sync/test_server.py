@@ -118,11 +118,11 @@ def test_message_of_another_thread_that_comes_too_late_is_logged(
         with stage.plug_in() as sock:
             name = name_of(sock)
         stage.ending_of(name)
-        [connection] = stage.events.connections
-        assert isinstance(connection, server_connection.ServerConnection)
-        connection.take_posted(Message("too late"))
+        [peer] = stage.events.connections
+        assert isinstance(peer, ConnectedPeer)
+        peer._send_posted(Message("too late"))
         [line] = warnings_about(caplog, name)
-        connection.end(ConnectionClosedError("us", "not again"))
+        peer._driver.refuse("overloaded", "not again")
         assert stage.events.endings == {}  # it had ended, and is not told to end twice
     assert "a message was not sent" in line
     assert "it ended its stream" in line
@@ -144,9 +144,9 @@ def test_fault_of_the_server_ends_one_connection_only(
         other.sendall(SMALL)
         assert receive_one(other).to_bytes() == SMALL
         with monkeypatch.context() as patch:
-            patch.delattr(server_connection.ServerConnection, "_process")
+            patch.delattr(ServerDriver, "_receive")
             sock.sendall(SMALL)
-            assert str(stage.ending_of(name)) == "a fault of this server"
+            assert "a fault of this server" in str(stage.ending_of(name))
         [line] = warnings_about(caplog, name)
         assert line == f"{name}: ended by a fault of this server"
         other.sendall(SMALL)

@@ -18,7 +18,7 @@ def test_server_without_blocking_handlers_has_no_threads() -> None:
     """What nobody needs is not there: serving takes one thread."""
     with running() as stage, Talker(stage.plug_in()) as talker:
         talker.answer_to(talker.ask("hello"))
-        assert stage.server._service.threads._threads == []
+        assert stage.server._registry.threads._threads == []
 
 
 def test_async_handlers_are_refused_at_once() -> None:

@@ -27,7 +27,7 @@ def test_far_too_many_connections(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When there are too many even of those who are told so, they are closed without a word."""
-    monkeypatch.setattr(server, "_TOLD_SO", 1)
+    monkeypatch.setattr(registry, "MAX_REFUSED_CONNECTIONS", 1)
     with running(limits=Limits(max_connections=1)) as stage, stage.plug_in() as first:
         first.sendall(SMALL)
         assert first.recv(1)
@@ -53,11 +53,11 @@ def test_what_was_cut_off_is_let_go_at_once() -> None:
         ):
             good.answer_to(good.ask(1))
             deaf.sendall(Message(15 * MEBIBYTE).to_bytes() + SMALL[:5])
-            wait_until(lambda: len(stage.server._loop.connections) == 1, "it is cut off")
+            wait_until(lambda: len(stage.server._registry.drivers) == 1, "it is cut off")
             assert good.answer_to(good.ask(100)).body == bytes(100)
             outputs = [thing for thing in gc.get_objects() if isinstance(thing, Output)]
             assert sum(output.held for output in outputs) == 0
-            assert stage.server._service.bytes_held == 0
+            assert stage.server._registry.bytes_held == 0
     finally:
         gc.enable()
 

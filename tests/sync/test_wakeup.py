@@ -21,11 +21,13 @@ from telex import (
     ConnectionClosedError,
     Limits,
     Message,
-    MessageProcessor,
     TelexError,
 )
 from telex.application.peer import Peer
-from telex.sync import Server, connect, serve, server_connection
+from telex.sync import Server, connect, serve
+from telex.sync.loop import Loop
+from telex.sync.pollable import Pollable
+from telex.sync.server_driver import ServerDriver
 from telex.sync.wakeup import Wakeup
 from tests.sync.stage import (
     PATIENCE,
@@ -128,11 +130,14 @@ def test_ctrl_c_in_the_midst_of_an_end_leaves_nothing_open(monkeypatch: pytest.M
     """However far a connection was in its end when Ctrl-C came, its socket is closed."""
     ending: list[socket.socket] = []
 
-    def press(processor: MessageProcessor) -> str:
-        ending.extend(connection.socket for connection in server._loop.connections)
-        raise KeyboardInterrupt
+    def press(loop: Loop, pollable: Pollable) -> None:
+        if isinstance(pollable, ServerDriver) and not ending:
+            ending.append(pollable.socket)
+            raise KeyboardInterrupt
+        forget(loop, pollable)
 
-    monkeypatch.setattr(server_connection, "what_was_cut", press)
+    forget = Loop.forget
+    monkeypatch.setattr(Loop, "forget", press)
     with serve(echoing(), "tcp://127.0.0.1:0") as server:
         socket.create_connection((server.address.host, server.address.port)).close()
         with pytest.raises(KeyboardInterrupt):

@@ -85,14 +85,18 @@ def observers_of(
 
 
 def notifier_of(observer: Observer | Iterable[Observer] | None) -> Notifier | None:
-    """Return who is notified of what; None for no observer. Raises TypeError for anything else."""
+    """Return who is notified of what; None where nobody is notified of anything.
+
+    Raises TypeError for what is no observer.
+    """
     if observer is None:
         return None
     observers = [observer] if isinstance(observer, Observer) else list(observer)
     for one in observers:
         if not isinstance(one, Observer):
             raise TypeError(f"{one!r} is no telex.Observer")
-    return Notifier(observers) if observers else None
+    notifier = Notifier(observers)
+    return notifier if any(getattr(notifier, event) for event in Notifier.__slots__) else None
 
 
 def _notified(event: str, observers: list[Observer]) -> Event | None:

@@ -159,7 +159,8 @@ class ConnectedPeer:
     def _send(self, message: Message) -> None:
         connection, driver = self._connection, self._driver
         connection.send(message)
-        if connection.conversation.is_full:
+        conversation = connection.conversation
+        if conversation.is_full and not conversation.is_over:  # last words go behind all answers
             driver.flush()
             connection.check_open()
         driver.flush_soon()

@@ -161,7 +161,7 @@ class Connection:
         ConnectionClosedError then, and when the connection has ended.
         """
         self.check_open()
-        if self._output.size > self._high_water * BACKLOG_FACTOR:
+        if self.unsent > self._high_water * BACKLOG_FACTOR:
             error = ConnectionClosedError("us", "it reads far too slowly", code="overloaded")
             self.cut_off(error, self._now)
             self.check_open()
@@ -184,6 +184,14 @@ class Connection:
     def data_sent(self, size: i64) -> None:
         """Take note that the network has taken ``size`` bytes more."""
         self._output.forget(size)
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether the driver is to wait until the network takes more.
+
+        What waits for a layer that is not agreed on yet is unsent, and cannot be sent either.
+        """
+        return self._output.size > 0
 
     @property
     def wants_to_end_output(self) -> bool:
@@ -242,6 +250,12 @@ class Connection:
         """Take note that the driver closes the socket, whatever for; return how it has ended."""
         ending = self.ending
         if not ending.is_final:
+            conversation = self.conversation
+            if self._closing.is_leaving and (
+                ending.unsent or conversation.unanswered or conversation.bytes_buffered
+            ):
+                reason = "the server was shut down"
+                ending.break_with(ConnectionClosedError("us", reason, code="shutting-down"))
             self._closing.is_cut = True
             ending.reach()
             self.conversation.data_to_send()
@@ -442,6 +456,9 @@ class Connection:
                 output.add(layer.encode(self._said()))
             if self._closing.is_last_said:
                 layer.end()
+        elif layer.error is not None and self.conversation.bytes_to_send:
+            output.lost += self.conversation.bytes_to_send
+            self.conversation.data_to_send()  # no layer is left to carry it
         of_layer = layer.data_to_send()
         # Where it cannot be sent, it is no message that anybody would miss.
         if of_layer and not (self._closing.output_ended or self._closing.output_lost):

@@ -70,13 +70,17 @@ def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
     try:
         while pieces := sender.data_to_send():
             if len(pieces) == 1 and len(pieces[0]) <= MAX_BYTES:
-                offered = len(pieces[0])
-                sent = sock.send(pieces[0])
+                sent = offered = len(pieces[0])
             else:
                 pieces = _bounded(pieces)
-                offered = sum(map(len, pieces))
-                sent = sock.sendmsg(pieces)
-            sender.data_sent(sent)
+                sent = offered = sum(map(len, pieces))
+            try:
+                sent = sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces)
+            except OSError:
+                sent = 0
+                raise
+            finally:  # Ctrl-C may come before a call returns: then all has most likely gone
+                sender.data_sent(sent)
             if sent < offered:
                 return
     except BlockingIOError:

@@ -15,7 +15,7 @@ from telex.application.notifier import notifier_of, notify
 from telex.application.peer import ConnectedPeer, Driver
 from telex.connection.connection import Connection
 from telex.connection.ending import not_handled
-from telex.errors import ConnectionClosedError
+from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
 from telex.security.tls_layer import TlsLayer
 from telex.server.threads import Threads
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from telex.application.observer import Observer
     from telex.conversation.greeting import Greeting
     from telex.limits import Limits
+    from telex.wire.message import Message
 
 MAX_REFUSED_CONNECTIONS: Final = 256
 """Connections above ``max_connections`` that still get an error with the reason."""
@@ -76,7 +77,8 @@ class Registry:
         """The connections that have not ended yet."""
         self.is_ending: bool = False
         """Whether the server shuts down."""
-        self._bytes_held = 0
+        self.bytes_held: int = 0
+        """Of all connections together."""
         self._to_drain = 0
 
     # One connection
@@ -132,33 +134,56 @@ class Registry:
         if said and self.notifier is not None:
             notify(self.notifier.data_sent, driver.dispatcher.peer, said)
 
+    def tell_of_message(self, driver: ServedDriver, message: Message) -> None:
+        """Notify the observers of a message that is sent without being asked for."""
+        if self.notifier is not None:
+            notify(self.notifier.message_sent, driver.dispatcher.peer, message)
+
     def note(self, driver: ServedDriver) -> None:
         """After a turn, count the bytes that a connection holds, and log a refusal once."""
         connection = driver.connection
-        if connection.is_refused and not driver.refusal_was_logged:
-            driver.refusal_was_logged = True
+        is_at_its_end = connection.is_cut  # then its end is logged, with all that is lost by it
+        if connection.is_refused and not (driver.refusal_was_logged or is_at_its_end):
             driver.dispatcher.close()
             ending = connection.ending
-            lost = f"; {not_handled(ending.dropped)}" if ending.dropped else ""
-            reason = ending.broken or connection.conversation.error
-            logger.warning("%s: %s%s", driver.dispatcher.peer.address, reason, lost)
+            self._warn(driver, ending.broken or connection.conversation.error, ending.dropped)
         self._account(driver, connection.memory_held)
 
+    def break_off(self, driver: ServedDriver, fault: Exception, now: float) -> None:
+        """Log a fault of this server that a turn has met; the driver then closes."""
+        driver.refusal_was_logged = True
+        address = driver.dispatcher.peer.address
+        logger.error("%s: ended by a fault of this server", address, exc_info=fault)
+        error = ConnectionClosedError("us", "a fault of this server", code="handler-failed")
+        driver.connection.lost(error, now)
+
     def remove(self, driver: ServedDriver) -> None:
-        """Remove a connection whose driver closes; log how it ended, and notify the observers."""
-        if driver not in self.drivers:
-            return
-        self.drivers.discard(driver)
+        """Let a connection go, whose driver closes; log and tell how it has ended.
+
+        Call it again when a handler is done whose connection has ended before.
+        """
+        if driver in self.drivers:
+            self.drivers.discard(driver)
+            self._report_end(driver)
+        self._account(driver, driver.connection.bytes_at_work)
+
+    def _report_end(self, driver: ServedDriver) -> None:
         driver.dispatcher.close()
         error = driver.connection.finish().final_error
         peer = driver.dispatcher.peer
-        if isinstance(error, ConnectionClosedError) and not driver.refusal_was_logged:
-            logger.warning("%s: %s", peer.address, error)
+        if error is not None and not driver.refusal_was_logged:
+            counts = isinstance(error, ConnectionClosedError)  # what was lost, in its own text
+            self._warn(driver, error, 0 if counts else driver.connection.ending.dropped)
         else:
             logger.debug("%s: closed", peer.address)
         if self.notifier is not None:
             notify(self.notifier.disconnected, peer, error)
-        self._account(driver, driver.connection.bytes_at_work)
+
+    def _warn(self, driver: ServedDriver, error: TelexError | None, dropped: int) -> None:
+        """Log why a connection ends, and how many messages are not handled for that."""
+        driver.refusal_was_logged = True
+        lost = f"; {not_handled(dropped)}" if dropped else ""
+        logger.warning("%s: %s%s", driver.dispatcher.peer.address, error, lost)
 
     def _account(self, driver: ServedDriver, held: int) -> None:
         """Count the bytes that a connection holds; over ``max_buffered``, end the largest one."""
@@ -166,15 +191,17 @@ class Registry:
         if not more:
             return
         driver.bytes_held = held
-        self._bytes_held += more
-        while more > 0 and self._bytes_held > self.limits.max_buffered:
-            before = self._bytes_held
-            largest = max(self.drivers, key=lambda one: one.connection.memory_to_gain)
+        self.bytes_held += more
+        while more > 0 and self.bytes_held > self.limits.max_buffered:
+            before = self.bytes_held
+            largest = max(
+                self.drivers, key=lambda one: one.connection.memory_to_gain, default=driver
+            )
             if not largest.connection.memory_to_gain:
                 return  # handlers hold the bytes, or connections that end already
             why = f"the server holds {before:,} bytes, and most of them for this connection"
             largest.refuse("overloaded", why)
-            if self._bytes_held >= before:
+            if self.bytes_held >= before:
                 return
 
     # All of them

@@ -1,154 +1,112 @@
-"""One thread's wait for many sockets: who is watched for what, and whose turn it is.
+"""The loop of the selectors server: one thread waits for all sockets and serves the ready ones.
 
-It calls ``ready()`` on whatever has something to do, and remembers what has to be done later. It
-knows nothing of messages, and nothing of what a connection does in its turn.
+It polls, keeps the time and makes the calls of other threads. What a connection does in its turn is
+the driver's part, and what is due at which time is the registry's.
 """
 
 from __future__ import annotations
 
+import math
 import selectors
-import threading
-import time
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from telex.sync.deadlines import Deadlines, seconds_until
-from telex.sync.posted import Post, Posted
+from telex.connection.connection import LOOK_SECONDS
+from telex.server.thread_calls import ThreadCalls
 from telex.sync.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from telex.sync.server_connection import ServerConnection
-    from telex.sync.source import Source
+    from telex.server.registry import Registry
+    from telex.sync.pollable import Pollable
 
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
-SWEEP_SECONDS: Final = 0.25
-"""How often connections are held to their times."""
-
-LATE_SECONDS: Final = 1.0
-"""How late a look at the clock may come. One that comes later finds peers slow which were not read
-from for so long, because a handler kept the loop from it."""
-
 REST_SECONDS: Final = 0.5
-"""How long a source rests that could not do its work because the system was out of something."""
+"""How long a pollable rests that could not do its work because the system was out of something."""
 
 
 class Loop:
-    """Waits for all the sockets of a server, in one thread."""
+    """Polls all sockets of a server, in one thread."""
 
-    def __init__(self) -> None:
-        self.connections: set[ServerConnection] = set()
-        """Those that have not ended yet."""
-        self.unflushed: list[ServerConnection] = []
-        """Those that were given output outside of their own turn."""
-        self._resting: Deadlines[Source] = Deadlines(REST_SECONDS)
-        self._next_sweep = 0.0
-        self._posted = Posted()
-        self._thread_id: int | None = None
-        self._selector = selectors.DefaultSelector()
-        self.wakeup: Wakeup = Wakeup()
+    def __init__(self, registry: Registry) -> None:
+        self.registry: Final = registry
+        self.now: float = monotonic()
+        """The time of the current turn: taken after the wait, before anything is received."""
+        self.unsent: list[Pollable] = []
+        """Those that were given output outside of their own turn; they get one in this turn."""
+        self.wakeup: Final = Wakeup()
+        self.calls: Final = ThreadCalls(self.wakeup.wake)
+        """Calls of other threads."""
+        self._selector: Final = selectors.DefaultSelector()
+        self._next_look = 0.0
+        self._resting: list[Pollable] = []
+        self._rest_until = math.inf
         self.watch(self.wakeup, READ)
 
-    def watch(self, source: Source, events: int) -> None:
-        """Watch a source for these events from now on, for nothing with 0."""
-        if events == source.watched:
+    def watch(self, pollable: Pollable, events: int) -> None:
+        """Poll for these events from now on, for none with 0. Raises OSError when that fails."""
+        if events == pollable.watched:
             return
-        if not source.watched:
-            self._selector.register(source.socket, events, source)
+        if not pollable.watched:
+            self._selector.register(pollable.socket, events, pollable)
         elif events:
-            self._selector.modify(source.socket, events, source)
+            self._selector.modify(pollable.socket, events, pollable)
         else:
-            self._selector.unregister(source.socket)
-        source.watched = events
+            self._selector.unregister(pollable.socket)
+        pollable.watched = events
 
-    def rest(self, source: Source) -> None:
-        """Leave a source alone for a moment, then watch it for reading again."""
-        self.watch(source, 0)
-        self._resting.start(source)
+    def rest(self, pollable: Pollable) -> None:
+        """Leave a pollable alone for ``REST_SECONDS``, then poll it for reading again."""
+        self.watch(pollable, 0)
+        self._resting.append(pollable)
+        self._rest_until = self.now + REST_SECONDS
 
-    def forget(self, source: Source) -> None:
-        """Watch a source no longer: it is about to close its socket."""
-        self.watch(source, 0)
-        self._resting.cancel(source)
+    def forget(self, pollable: Pollable) -> None:
+        """Poll no longer: the socket is about to be closed."""
+        self.watch(pollable, 0)
+        if pollable in self._resting:
+            self._resting.remove(pollable)
 
-    def add(self, connection: ServerConnection) -> None:
-        """Watch a connection, and hold it to its times. Raises OSError if it cannot be watched."""
-        self.watch(connection, READ)
-        if not self.connections:
-            self._next_sweep = time.monotonic() + SWEEP_SECONDS
-        self.connections.add(connection)
-
-    def remove(self, connection: ServerConnection) -> None:
-        """Let go of a connection that ends."""
-        self.watch(connection, 0)
-        self.connections.discard(connection)
-
-    def enter(self) -> None:
-        """Make the calling thread the one that the loop runs in."""
-        self._thread_id = threading.get_ident()
-
-    def is_own_thread(self) -> bool:
-        """Say whether the calling thread is the one that the loop runs in."""
-        return threading.get_ident() == self._thread_id
-
-    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Have something called in the loop's thread; any other thread calls this.
-
-        Where it brings ``size`` bytes, it waits while too much is on its way already. Raises what
-        ``Posted.put`` raises.
-        """
-        if self._posted.put(Post(function, arguments, size)):
-            self.wakeup.wake()
-
-    def turn(self, until: float | None = None) -> None:
+    def turn(self, until: float = math.inf) -> None:
         """Wait until something can be done, at the latest until ``until``, and do it."""
-        ready = self._selector.select(self._patience(until))
-        if self._posted:
-            for post in self._posted.take():  # what was sent before a peer ended goes before that
-                post.make()
+        ready = self._selector.select(self._seconds_to_wait(until))
+        self.now = now = monotonic()
+        if self.calls:
+            self.calls.make()  # what a thread sent before its peer ended goes out before the end
         for key, events in ready:
             key.data.ready(events)
-        if self.unflushed:
-            unflushed, self.unflushed = self.unflushed, []
-            for connection in unflushed:
-                connection.flush()
-        if self.connections:
-            self._sweep()
-        if self._resting:
-            for source in self._resting.expired():
-                self.watch(source, READ)
+        if self.unsent:
+            unsent, self.unsent = self.unsent, []
+            for pollable in unsent:
+                pollable.ready(0)
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self.registry.handle_deadlines(now)
+        if now >= self._rest_until:
+            self._end_rest()
 
     def has_work(self) -> bool:
-        """Say whether a turn would find something to do without waiting for it."""
-        return bool(self.unflushed or self._posted or self._selector.select(0))
+        """Say whether a turn would find something to do without waiting."""
+        return bool(self.unsent or self.calls or self._selector.select(0))
 
     def close(self) -> None:
-        """Give back what the loop itself holds; the sources close their own sockets."""
-        self._thread_id = None
+        """Give back what the loop itself holds; the pollables close their own sockets."""
         self._selector.close()
         self.wakeup.close()
-        for post in self._posted.close():
-            post.make()
+        self.calls.close()
 
-    def _sweep(self) -> None:
-        """Look at the clock for all connections, if it is time."""
-        now = time.monotonic()
-        if now < self._next_sweep:
-            return
-        is_late = now - self._next_sweep > LATE_SECONDS
-        self._next_sweep = now + SWEEP_SECONDS
-        for connection in list(self.connections):
-            connection.check_time(now, is_late)
+    def _end_rest(self) -> None:
+        resting, self._resting = self._resting, []
+        self._rest_until = math.inf
+        for pollable in resting:
+            self.watch(pollable, READ)
 
-    def _patience(self, until: float | None) -> float | None:
-        """Return how long nothing has to be done if nothing happens, in seconds."""
-        if self.unflushed or self._posted:  # posted in this turn: their wake-up may be consumed
+    def _seconds_to_wait(self, until: float) -> float | None:
+        """Return how long nothing has to be done if nothing happens; None means for ever."""
+        if self.unsent or self.calls:  # calls of this turn: their wake-up may be received already
             return 0.0
-        moment = until
-        if self.connections and (moment is None or self._next_sweep < moment):
-            moment = self._next_sweep
-        if self._resting and (moment is None or self._resting.next() < moment):
-            moment = self._resting.next()
-        return seconds_until(moment)
+        moment = min(until, self._rest_until)
+        if self.registry.drivers:
+            moment = min(moment, self._next_look)
+        return None if moment == math.inf else max(0.0, moment - monotonic())

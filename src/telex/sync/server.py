@@ -1,33 +1,27 @@
 """The selectors server: listens, lets connections in, runs until it is told to end, and cleans up.
 
-One thread serves all connections. What happens on a connection is ``server_connection``'s, how the
-waiting is done is the loop's, and this module must not know either.
+One thread serves all connections. This module knows when a server begins and ends; it does not know
+how connections are polled (``loop``) and what happens on one of them (``server_driver``).
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
 from telex.application.notifier import observers_of
-from telex.limits import Limits
 from telex.log import safe_logger
 from telex.network.listener import SharedAddress
 from telex.network.resolver import name_of
 from telex.network.sockets import prepare
-from telex.security.encryption import Encryption
 from telex.security.tls import reload_certificates
-from telex.server.options import address_of, check_terms, greeting_with, listen_at
+from telex.server.options import open_registry
 from telex.sync.acceptor import Acceptor
-from telex.sync.deadlines import moment_in, seconds_until
 from telex.sync.loop import READ, Loop
-from telex.sync.service import Service
-from telex.sync.watched_connection import connection_type
-from telex.version import __version__
+from telex.sync.server_driver import ServerDriver
 
 if TYPE_CHECKING:
     import socket
@@ -39,16 +33,13 @@ if TYPE_CHECKING:
     from telex.address import Address
     from telex.application.application import Application
     from telex.application.observer import Observer
+    from telex.limits import Limits
     from telex.network.listener import Listener
     from telex.security.tokens import Tokens
+    from telex.server.registry import Registry
 
 _LAST_TURNS: Final = 32
 """Turns in which a server that shuts down takes what its peers have sent already."""
-
-_TOLD_SO: Final = 256
-"""Connections above ``max_connections`` that are told so, before they are closed."""
-
-_AGENT: Final = f"telex/{__version__}"
 
 logger: Final = safe_logger("telex.server")
 
@@ -86,49 +77,45 @@ def serve(
             server.serve_forever()
     """
     _check_is_blocking(application)
-    check_terms(address_of(address), tls, insecure)
-    kept = limits or Limits()
-    greeting = greeting_with(_AGENT, tokens, kept)
-    observers = observers_of(application, observer)
+    served, observers = application, observers_of(application, observer)
     if admins is not None:
         from telex.observation.administration import administered
 
-        application, observers = administered(
+        served, observers = administered(
             application, observers, admins, shares_address=isinstance(address, SharedAddress)
         )
-    loop = Loop()
+    registry, listeners, actual = open_registry(
+        served,
+        address,
+        observers,
+        limits=limits,
+        tokens=tokens,
+        tls=tls,
+        insecure=insecure,
+        max_workers=max_workers,
+    )
     try:
-        service = Service(loop, application, kept, greeting, observers, max_workers)
-        listeners, actual = listen_at(address)
+        return Server(registry, listeners, actual)
     except BaseException:
-        loop.close()
+        for listener in listeners:
+            listener.close()
         raise
-    return Server(service, listeners, actual, tls)
 
 
 class Server:
     """A server that listens; made by ``serve()``. As a context manager it closes at the end."""
 
-    def __init__(
-        self,
-        service: Service,
-        listeners: list[Listener],
-        address: Address,
-        tls: ssl.SSLContext | None,
-    ) -> None:
+    def __init__(self, registry: Registry, listeners: list[Listener], address: Address) -> None:
         self.address: Final = address
         """Where it listens, with the actual port."""
-        self._loop = service.loop
-        self._service = service
-        self._tls = tls
-        self._listeners = listeners
-        self._connection_type: Final = connection_type(service.observer)
+        self._registry: Final = registry
+        self._listeners: Final = listeners
+        self._loop: Final = Loop(registry)
         self._acceptors = [Acceptor(listener, self._loop, self._welcome) for listener in listeners]
         self._accepted = 0
         self._is_started = False
         self._is_ending = False
         self._is_past_waiting = False
-        self._to_drain = 0
         self._is_closed = False
         self._in_use = threading.Lock()
 
@@ -149,7 +136,7 @@ class Server:
         try:
             if self._is_closed:
                 raise RuntimeError("the server is closed")
-            self._loop.enter()
+            self._loop.calls.enter()
             with contextlib.ExitStack() as ending:
                 if handle_signals:
                     ending.enter_context(self._loop.wakeup.handling_signals(self._signals()))
@@ -176,7 +163,7 @@ class Server:
         ``serve_forever()`` returns.
         """
         self.shutdown()
-        if not self._loop.is_own_thread() and not self._service.threads.is_own_thread():
+        if not (self._loop.calls.is_own_thread() or self._registry.threads.is_own_thread()):
             with self._in_use:
                 self._release()
 
@@ -194,7 +181,7 @@ class Server:
     def _serve(self) -> None:
         """Serve from the first connection to the last, or until a second signal."""
         try:
-            for hook in self._service.application.startup_hooks:
+            for hook in self._registry.application.startup_hooks:
                 hook()
             self._is_started = True
             for acceptor in self._acceptors:
@@ -206,28 +193,22 @@ class Server:
             pass
         finally:
             self._is_past_waiting = True  # from here on signals raise nothing
-        self._cut_off()
+        self._registry.cut_off(time.monotonic())
 
     def _welcome(self, sock: socket.socket, address: object) -> None:
         """Let a connection in; raises OSError when it has ended already, or cannot be watched."""
         self._accepted += 1
         name = name_of(address, self._accepted)
-        most = self._service.limits.max_connections
-        present = len(self._loop.connections)
-        if present >= most + _TOLD_SO:
+        if not self._registry.has_room_to_refuse():
             logger.warning("%s: closed, with too many connections even to be told so", name)
             sock.close()
             return
         try:
             prepare(sock)
-            encryption = None if self._tls is None else Encryption(self._tls, time.monotonic())
-            connection = self._connection_type(self._service, sock, name, encryption)
-            connection.begin()
+            ServerDriver(self._loop, sock, name).begin()
         except BaseException:
             sock.close()
             raise
-        if present >= most:
-            connection.refuse(f"the server has {most:,} connections, its most", "overloaded")
 
     def _signals(self) -> dict[int, Callable[[], None]]:
         """Return what each signal does."""
@@ -235,7 +216,7 @@ class Server:
             signal.SIGINT: self._end_by_signal,
             signal.SIGTERM: self._end_by_signal,
         }
-        if self._tls is not None:
+        if self._registry.tls is not None:
             actions[signal.SIGHUP] = self._reload
         return actions
 
@@ -246,36 +227,20 @@ class Server:
 
     def _reload(self) -> None:
         """Load the certificates again, in the loop's own time."""
-        if self._tls is not None:
-            self._loop.post(reload_certificates, self._tls)
+        if self._registry.tls is not None:
+            self._loop.calls.post(reload_certificates, self._registry.tls)
 
     def _drain(self) -> None:
         """Finish what was received, say goodbye, and send what is unsent while there is time."""
-        deadline = moment_in(self._service.limits.drain_timeout)
+        deadline = time.monotonic() + self._registry.limits.drain_timeout
         for acceptor in self._acceptors:
             acceptor.ready(READ)  # those who wait to be accepted are told goodbye too
         self._stop_listening()
         for _ in range(_LAST_TURNS):
-            self._loop.turn(until=moment_in(0))
-        self._to_drain = len(self._loop.connections)
-        for connection in list(self._loop.connections):
-            connection.leave()
-        while self._loop.connections and seconds_until(deadline):
+            self._loop.turn(until=0.0)
+        self._registry.leave(time.monotonic())
+        while self._registry.drivers and time.monotonic() < deadline:
             self._loop.turn(until=deadline)
-
-    def _cut_off(self) -> None:
-        """End what has not ended by itself, and say how many did and did not."""
-        left = [connection for connection in self._loop.connections if connection.is_served]
-        lost = [connection.cut_off() for connection in left]
-        logger.log(
-            logging.WARNING if left else logging.INFO,
-            "shut down: %d connections drained, %d cut off with %d unanswered requests "
-            "and %d unsent bytes",
-            max(self._to_drain, len(left)) - len(left),
-            len(left),
-            sum(unanswered for unanswered, _ in lost),
-            sum(unsent for _, unsent in lost),
-        )
 
     def _stop_listening(self) -> None:
         for acceptor in self._acceptors:
@@ -297,15 +262,14 @@ class Server:
             return
         self._is_closed = True
         self._stop_listening()
-        for connection in list(self._loop.connections):
-            connection.cut_off()
-            connection.socket.close()  # it is open yet where Ctrl-C came in the midst of its end
-        self._service.threads.shutdown(wait=False, cancel_futures=True)
+        if self._registry.drivers:  # Ctrl-C came, and nobody has handled it
+            self._registry.cut_off(time.monotonic())
+        self._registry.threads.shutdown(wait=False, cancel_futures=True)
         if self._is_started:
             self._call_shutdown_hooks()
 
     def _call_shutdown_hooks(self) -> None:
-        for hook in self._service.application.shutdown_hooks:
+        for hook in self._registry.application.shutdown_hooks:
             try:
                 hook()
             except Exception:

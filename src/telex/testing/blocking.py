@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Final
 from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.network.sockets import prepare
+from telex.server.registry import Registry
 from telex.sync.client import Connection
 from telex.sync.deadlines import moment_in
 from telex.sync.link import Link
 from telex.sync.loop import Loop
-from telex.sync.server_connection import ServerConnection
-from telex.sync.service import Service
+from telex.sync.server_driver import ServerDriver
 from telex.testing.joined_address import ADDRESS, AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from telex.application.application import Application
+    from telex.application.dispatcher import Run
     from telex.application.peer import Peer
-    from telex.application.session import Run
     from telex.conversation.conversation import Call
     from telex.limits import Limits
     from telex.sync.link import Said
@@ -98,7 +98,7 @@ class Joint:
             self._server.close()
             raise
         link = _Link(self._server, limits, patience, failures)
-        self.connection: Final = JoinedConnection(link, self._server.connection, failures)
+        self.connection: Final = JoinedConnection(link, self._server.peer, failures)
         self._shutdown_hooks: Final = application.shutdown_hooks
         self._failures: Final = failures
 
@@ -128,12 +128,13 @@ class _Server:
             prepare(sock)
         self._turns: Final = threading.Lock()
         self._worker: int | None = None
-        self._loop: Final = Loop()
-        self._loop.enter()
-        service = Service(self._loop, application, limits, Greeting(AGENT), None, None)
-        self.connection: Final = _ServerConnection(service, far, peer_address, None)
-        self.connection.conversation.identity = identity
-        self.connection.begin()
+        self._registry: Final = Registry(application, limits, Greeting(AGENT), None, None, None)
+        self._loop: Final = Loop(self._registry)
+        self._loop.calls.enter()
+        driver = _ServerDriver(self._loop, far, peer_address)
+        driver.connection.conversation.identity = identity
+        driver.begin()
+        self.peer: Final = driver.dispatcher.peer
 
     def check_is_not_at_work(self) -> None:
         """Raise RuntimeError when a handler, in its turn, wants the server to have another one."""
@@ -144,7 +145,7 @@ class _Server:
         """Do all that can be done now."""
         with self._turn():
             while self._loop.has_work():
-                self._loop.turn(until=moment_in(0))
+                self._loop.turn(until=0.0)
 
     def has_work(self) -> bool:
         """Say whether there is something to do now."""
@@ -166,13 +167,14 @@ class _Server:
     def end(self) -> None:
         """Serve what the client has left behind, and close everything."""
         deadline = time.monotonic() + _LAST_SECONDS
-        while self._loop.connections and not _has_passed(deadline):
+        while self._registry.drivers and not _has_passed(deadline):
             self.wait(deadline)
         self.close()
 
     def close(self) -> None:
         """Close everything at once."""
-        self.connection.cut_off()
+        if self._registry.drivers:
+            self._registry.cut_off(time.monotonic())
         self._loop.close()
         self.near.close()
 
@@ -181,7 +183,7 @@ class _Server:
         """Make the calling thread the server's; one after the other may be."""
         self.check_is_not_at_work()
         with self._turns:
-            self._loop.enter()
+            self._loop.calls.enter()
             self._worker = threading.get_ident()
             try:
                 yield
@@ -189,8 +191,10 @@ class _Server:
                 self._worker = None
 
 
-class _ServerConnection(ServerConnection):
-    """A server's connection that runs handlers which block where everything else runs."""
+class _ServerDriver(ServerDriver):
+    """A server's driver that runs handlers which block where everything else runs."""
+
+    __slots__ = ()
 
     def _run_elsewhere(self, run: Run) -> None:
         self._work(run)

@@ -1,4 +1,4 @@
-"""One connection of a server, turn by turn: it waits for the right thing, whatever came before."""
+"""One driver of a server, turn by turn: it waits for the right thing, whatever came before."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telex import Application, ConnectionClosedError, Limits, Message, MessageProcessor
-from telex.application.session import Run
-from telex.conversation.conversation import Greeting
+from telex.application.dispatcher import Run
+from telex.conversation.handshake import Greeting
+from telex.server.registry import Registry
 from telex.sync.loop import READ, WRITE, Loop
-from telex.sync.server_connection import ServerConnection
-from telex.sync.service import Service
+from telex.sync.server_driver import ServerDriver
 from tests.sync.stage import ROOMY
 
 LIMITS = Limits(high_water=100_000, max_pending=4)
@@ -24,36 +24,41 @@ LATER = Message("later", subject="later").to_bytes()
 PARTS = Message("parts", subject="parts").to_bytes()
 
 
-class Deliberate(ServerConnection):
-    """A connection that never takes the short way, and notes where that would have been wrong.
+class Deliberate(ServerDriver):
+    """A driver that settles after every turn, and notes where the short way would have been wrong.
 
     Handlers that block are left to the test, which says when they are done.
     """
 
-    def __init__(self, service: Service, sock: socket.socket) -> None:
-        super().__init__(service, sock, "peer", None)
+    __slots__ = ("_is_short", "at_work", "shortcuts", "wrong")
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
         self.shortcuts = 0
         self.wrong: list[object] = []
         self.at_work: list[Run] = []
         self._is_short = False
+        super().__init__(loop, sock, "peer")
 
-    def _goes_on_as_before(self) -> bool:
-        self._is_short = super()._goes_on_as_before()
-        return False
-
-    def _settle(self) -> None:
-        self._is_short = False
-        before = self._how_it_stands()
-        super()._settle()
+    def ready(self, events: int) -> None:
+        """Take a turn, and settle behind it where that was left out."""
+        self._is_short = not self._is_closed
+        super().ready(events)
         if self._is_short:
             self.shortcuts += 1
+            before = self._how_it_stands()
+            super()._settle()
             if self._how_it_stands() != before:
                 self.wrong.append((before, self._how_it_stands()))
 
+    def _settle(self) -> None:
+        self._is_short = False
+        super()._settle()
+
     def _how_it_stands(self) -> tuple[object, ...]:
-        held = self.bytes_held, self._service.bytes_held
-        ends = self._has_ended, self._input_ended, self._output_ended
-        return self.watched, held, ends, self._is_paused, self._output, self.conversation.phase
+        held = self.bytes_held, self._loop.registry.bytes_held
+        connection = self.connection
+        ends = self._is_closed, connection.is_finished, connection.is_served
+        return self.watched, held, ends, connection.unsent, connection.conversation.phase
 
     def _run_elsewhere(self, run: Run) -> None:
         self.at_work.append(run)
@@ -63,16 +68,15 @@ class Stage:
     """A connection whose turns the test takes, and the other end of it."""
 
     def __init__(self) -> None:
-        self.loop = Loop()
-        self.loop.enter()
-        service = Service(self.loop, application(), LIMITS, Greeting("test"), None, None)
+        self.registry = Registry(application(), LIMITS, Greeting("test"), None, None, None)
+        self.loop = Loop(self.registry)
+        self.loop.calls.enter()
         ours, self.peer = socket.socketpair()
         for sock in (ours, self.peer):
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
-        self.service = service
-        self.connection = Deliberate(service, ours)
-        self.connection.begin()
+        self.driver = Deliberate(self.loop, ours)
+        self.driver.begin()
         self.processor = MessageProcessor(ROOMY)
         self.heard: list[Message] = []
         self.asked = 0
@@ -138,15 +142,19 @@ class Stage:
 
     def finish(self) -> None:
         """Have all handlers done that are at work."""
-        at_work = self.connection.at_work
+        at_work, dispatcher = self.driver.at_work, self.driver.dispatcher
         while at_work:
-            self.connection._take_outcome(at_work.pop(0), "done", None)
+            self.driver._take_outcome(dispatcher.returned, at_work.pop(0), "done")
             self.turns()
 
     def speak(self) -> None:
         """Have the server send something unasked, if it still can."""
         with contextlib.suppress(ConnectionClosedError):
-            self.connection.send("unasked")
+            self.driver.dispatcher.peer.send("unasked")
+
+    def leave(self) -> None:
+        """Have the server shut down."""
+        self.registry.leave(self.loop.now)
 
     def turns(self) -> None:
         """Let the server do all that it can do without waiting."""
@@ -179,12 +187,12 @@ def application() -> Application:
 def staged() -> Iterator[Stage]:
     """Give a stage, on which nothing may have been decided wrongly in the end."""
     stage = Stage()
-    with stage.peer, contextlib.closing(stage.loop), contextlib.closing(stage.connection.socket):
+    with stage.peer, contextlib.closing(stage.loop), contextlib.closing(stage.driver.socket):
         yield stage
         stage.finish()
-        stage.connection.end()
-    assert stage.connection.wrong == []
-    assert stage.service.bytes_held == 0
+        stage.registry.cut_off(stage.loop.now)
+    assert stage.driver.wrong == []
+    assert stage.registry.bytes_held == 0
 
 
 def test_turns_that_leave_nothing_behind_go_the_short_way() -> None:
@@ -195,21 +203,21 @@ def test_turns_that_leave_nothing_behind_go_the_short_way() -> None:
             stage.say(SMALL * 3)
         stage.hear()
         assert stage.answered == {1, 2, 3}
-        assert stage.connection.shortcuts >= 6
-        assert (stage.connection.watched, stage.connection.bytes_held) == (READ, 0)
+        assert stage.driver.shortcuts >= 6
+        assert (stage.driver.watched, stage.driver.bytes_held) == (READ, 0)
 
 
 def test_output_that_is_left_is_waited_for_until_it_is_gone() -> None:
     """Then there is nothing but the peer to wait for again, and nothing is held."""
     with staged() as stage:
         stage.ask("large")
-        assert stage.connection.watched == WRITE, "above the high-water mark it does not read"
-        assert stage.connection.bytes_held > 200_000
+        assert stage.driver.watched == WRITE, "above the high-water mark it does not read"
+        assert stage.driver.bytes_held > 200_000
         stage.hear(270_000)
-        assert stage.connection.watched == READ | WRITE
+        assert stage.driver.watched == READ | WRITE
         stage.hear()
-        assert stage.connection.watched == READ
-        assert stage.connection.bytes_held == 0
+        assert stage.driver.watched == READ
+        assert stage.driver.bytes_held == 0
         stage.ask("small")
         stage.hear()
         assert stage.answered == {1, 2}
@@ -219,19 +227,19 @@ def test_answer_in_parts_goes_on_when_there_is_room() -> None:
     """A generator that waits is waited for, though nobody says anything."""
     with staged() as stage:
         stage.ask("parts")
-        assert stage.connection.watched == WRITE
+        assert stage.driver.watched == WRITE
         stage.hear()
         assert stage.answered == {1}
-        assert (stage.connection.watched, stage.connection.bytes_held) == (READ, 0)
+        assert (stage.driver.watched, stage.driver.bytes_held) == (READ, 0)
 
 
 def test_message_that_has_begun_is_counted_until_it_is_whole() -> None:
     """The limit on what is held sees it; and no longer when it has been handled."""
     with staged() as stage:
         stage.say(SMALL + SMALL[:-1])
-        assert (stage.connection.watched, stage.connection.bytes_held > 0) == (READ, True)
+        assert (stage.driver.watched, stage.driver.bytes_held > 0) == (READ, True)
         stage.say(SMALL[-1:])
-        assert (stage.connection.watched, stage.connection.bytes_held) == (READ, 0)
+        assert (stage.driver.watched, stage.driver.bytes_held) == (READ, 0)
 
 
 def test_as_many_as_may_be_unanswered_are_waited_for() -> None:
@@ -239,11 +247,11 @@ def test_as_many_as_may_be_unanswered_are_waited_for() -> None:
     with staged() as stage:
         for _ in range(4):
             stage.ask("later")
-        assert stage.connection.watched == 0
+        assert stage.driver.watched == 0
         stage.finish()
         stage.hear()
         assert stage.answered == {1, 2, 3, 4}
-        assert (stage.connection.watched, stage.connection.bytes_held) == (READ, 0)
+        assert (stage.driver.watched, stage.driver.bytes_held) == (READ, 0)
 
 
 def test_peer_that_vanishes_before_its_answers_in_parts_is_let_go() -> None:
@@ -252,7 +260,7 @@ def test_peer_that_vanishes_before_its_answers_in_parts_is_let_go() -> None:
         for _ in range(4):
             stage.ask("parts")
         stage.vanish()
-        assert stage.loop.connections == set()
+        assert stage.registry.drivers == set()
 
 
 def test_peer_that_ends_is_let_go() -> None:
@@ -261,34 +269,34 @@ def test_peer_that_ends_is_let_go() -> None:
         stage.ask("small")
         stage.ask("later")
         stage.end()
-        assert stage.connection in stage.loop.connections
-        assert not stage.connection.watched & READ
+        assert stage.driver in stage.registry.drivers
+        assert not stage.driver.watched & READ
         stage.finish()
         stage.hear()
         assert stage.answered == {1, 2}
-        assert stage.loop.connections == set()
+        assert stage.registry.drivers == set()
     with staged() as stage:
         stage.say(SMALL)
         stage.end()
-        assert stage.loop.connections == set()
+        assert stage.registry.drivers == set()
 
 
 def test_server_that_leaves_says_goodbye_as_soon_as_all_is_answered() -> None:
     """At rest that is at once; while a handler is at work, nothing more is received before."""
     with staged() as stage:
         stage.say(SMALL)
-        stage.connection.leave()
+        stage.leave()
         assert stage.hear(), "its stream has ended"
         assert [message.kind for message in stage.heard] == ["close"]
     with staged() as stage:
         stage.ask("later")
-        stage.connection.leave()
-        assert stage.connection.watched == 0
+        stage.leave()
+        assert stage.driver.watched == 0
         stage.finish()
         assert stage.hear(), "its stream has ended"
         assert [message.kind for message in stage.heard] == ["reply", "close"]
         stage.end()
-        assert stage.loop.connections == set()
+        assert stage.registry.drivers == set()
 
 
 STEPS: dict[str, Callable[[Stage], object]] = {
@@ -311,7 +319,7 @@ STEPS: dict[str, Callable[[Stage], object]] = {
 ENDS: dict[str, Callable[[Stage], object]] = {
     "none": lambda stage: None,
     "the peer's": lambda stage: stage.end(),
-    "the server's": lambda stage: stage.connection.leave(),
+    "the server's": lambda stage: stage.leave(),
     "a mistake": lambda stage: stage.say(b"\0\0"),
     "a loss": lambda stage: stage.vanish(),
 }
@@ -336,7 +344,7 @@ def test_the_short_way_leads_to_where_the_long_one_does(
             STEPS[step](stage)
             stage.turns()
         rounds = 0
-        while stage.loop.connections:
+        while stage.registry.drivers:
             stage.finish()
             stage.hear()
             stage.end()

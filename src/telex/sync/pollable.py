@@ -1,4 +1,4 @@
-"""What a loop can watch. It says nothing of what a source does in its turn."""
+"""What the loop of the selectors server polls."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     import socket
 
 
-class Source(Protocol):
-    """Something with a socket; ``watched`` is what the loop watches it for, 0 for nothing."""
+class Pollable(Protocol):
+    """Something with a socket. The loop sets ``watched``: the events polled for, 0 for none."""
 
     socket: socket.socket
     watched: int

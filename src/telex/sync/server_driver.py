@@ -1,0 +1,249 @@
+"""The driver of one connection of the selectors server: it moves bytes, and decides nothing.
+
+What happens to a connection is decided by its ``Connection``, what its messages mean by its
+``Dispatcher``, and what the server does about it by the ``Registry``. A driver never waits and
+never raises: nobody else would notice what happens to its connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from telex.errors import ConnectionClosedError
+from telex.network.sockets import user_at_other_end
+from telex.network.transfer import receive, receive_into, transmit
+from telex.sync.loop import READ, WRITE
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from telex.application.dispatcher import Run
+    from telex.limits import Limits
+    from telex.sync.loop import Loop
+    from telex.wire.message import Message
+
+_END: Final = object()
+
+
+class ServerDriver:
+    """Moves the bytes between a socket and a connection, in the thread of the loop."""
+
+    __slots__ = (
+        "_has_turn",
+        "_is_closed",
+        "_loop",
+        "bytes_held",
+        "connection",
+        "dispatcher",
+        "limits",
+        "refusal_was_logged",
+        "socket",
+        "watched",
+    )
+
+    def __init__(self, loop: Loop, sock: socket.socket, address: str) -> None:
+        registry = loop.registry
+        self.limits: Final[Limits] = registry.limits
+        self.connection = registry.connection(loop.now)
+        self.dispatcher = registry.dispatcher(self.connection, self, address, self._run_elsewhere)
+        self.bytes_held: int = 0
+        self.refusal_was_logged: bool = False
+        self.socket: socket.socket = sock
+        self.watched: int = 0
+        self._loop: Final = loop
+        self._has_turn = False  # now, or later in this turn of the loop
+        self._is_closed = False
+
+    def begin(self) -> None:
+        """Join the server. Raises OSError when the socket cannot be polled."""
+        self._loop.watch(self, READ)
+        self._loop.registry.add(self, self._loop.now)
+        self.turn()
+
+    # Turns
+
+    def ready(self, events: int) -> None:
+        """Receive, handle and send as far as that goes without waiting."""
+        if self._is_closed:
+            return
+        self._has_turn = True
+        try:
+            if events & READ:
+                self._receive()
+            self._send()
+            if self.watched != READ or self.bytes_held or not self.connection.is_quiet:
+                self._settle()
+        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            self._break_off(fault)
+        self._has_turn = False
+
+    def turn(self) -> None:
+        """Send, go on with what was held, and decide what to wait for."""
+        self.ready(0)
+
+    def _receive(self) -> None:
+        """Take what has come, and have the messages handled that it completes."""
+        connection, now = self.connection, self._loop.now
+        buffer = connection.content_buffer()
+        if buffer is not None:
+            self._receive_content(buffer)
+            return
+        try:
+            data = receive(self.socket)
+        except ConnectionClosedError as error:
+            connection.lost(error, now)
+            return
+        if data:
+            self.dispatcher.received(len(data), connection.receive_data(data, now))
+        elif data is not None:
+            connection.receive_eof(now)
+
+    def _receive_content(self, buffer: memoryview) -> None:
+        """Take what has come of long content straight to where it belongs."""
+        connection, now = self.connection, self._loop.now
+        try:
+            with buffer:
+                size = receive_into(self.socket, buffer)
+        except ConnectionClosedError as error:
+            connection.lost(error, now)
+            return
+        if size:
+            self.dispatcher.received(size, connection.content_received(size, now))
+        elif size is not None:
+            connection.receive_eof(now)
+
+    def _send(self) -> None:
+        """Give the network what it takes now."""
+        connection, registry = self.connection, self._loop.registry
+        if registry.observes_output:
+            said = connection.said
+            transmit(self.socket, connection, self._loop.now)
+            registry.tell_of_output(self, said)
+        else:
+            transmit(self.socket, connection, self._loop.now)
+
+    def _settle(self) -> None:
+        """Go on with what was held, close what has finished, and decide what to wait for."""
+        connection, dispatcher = self.connection, self.dispatcher
+        if dispatcher.waits_for_room and not connection.is_backed_up:
+            dispatcher.advance()
+            self._send()
+        self._loop.registry.note(self)
+        if self._is_closed:  # the registry may have it end, for all that it holds
+            return
+        if connection.is_finished:
+            self._close()
+            return
+        events = READ if connection.wants_to_read else 0
+        if connection.wants_to_write or dispatcher.waits_for_room:
+            events |= WRITE
+        self._loop.watch(self, events)
+
+    def _break_off(self, fault: Exception) -> None:
+        """End the connection for a fault of this server."""
+        self._loop.registry.break_off(self, fault, self._loop.now)
+        self._close()
+
+    def _close(self) -> None:
+        """Close the socket, and leave the server; harmless when repeated.
+
+        The socket goes first: Ctrl-C may come next, and the server closes those that it knows.
+        """
+        self._loop.forget(self)
+        self.socket.close()
+        self._loop.registry.remove(self)
+        self._is_closed = True
+
+    # What a peer asks for, see ``application.peer``
+
+    @property
+    def user_id(self) -> int | None:
+        """The user that the peer runs as, if it is at the other end of a Unix socket."""
+        return user_at_other_end(self.socket)
+
+    def is_own_thread(self) -> bool:
+        """Say whether the calling thread is the one of the loop."""
+        return self._loop.calls.is_own_thread()
+
+    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
+        """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
+        self._loop.calls.post(function, *arguments, size=size)
+
+    def flush(self) -> None:
+        """Give the network what it takes now."""
+        if not self._is_closed:
+            self._send()
+
+    def flush_soon(self) -> None:
+        """The same when everybody who is at work now has added to it."""
+        if not self._has_turn and not self._is_closed:
+            self._has_turn = True
+            self._loop.unsent.append(self)
+
+    def refuse(self, code: str, why: str) -> None:
+        """Tell the peer why it is not served, and end the connection."""
+        if not self._is_closed:
+            self.connection.refuse(code, why, self._loop.now)
+            self.turn()
+
+    def sent(self, message: Message) -> None:
+        """Tell the observers of a message that was sent without being asked for."""
+        self._loop.registry.tell_of_message(self, message)
+
+    # Handlers in threads
+
+    def _run_elsewhere(self, run: Run) -> None:
+        self._loop.registry.threads.submit(self._work, run)
+
+    def _work(self, run: Run) -> None:
+        """Run a handler, or the next step of a generator, in a thread; hand the outcome over."""
+        dispatcher = self.dispatcher
+        outcome: tuple[object, ...] = ()
+        take: Callable[..., object] = dispatcher.broken_off
+        try:
+            if self.connection.is_refused:
+                pass  # nobody receives what the handler would return
+            elif run.parts is None:
+                outcome = (run.handler.call(run.message, dispatcher.peer),)
+                take = dispatcher.returned
+            elif (part := next(run.parts, _END)) is _END:
+                take = dispatcher.exhausted
+            else:
+                outcome = (part,)
+                take = self._take_part
+        except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
+            outcome = (_reportable(error),)
+            take = dispatcher.failed
+        with contextlib.suppress(ConnectionClosedError):  # the server has ended
+            self.post(self._take_outcome, take, run, *outcome)
+
+    def _take_outcome(self, take: Callable[..., object], *outcome: object) -> None:
+        """Go on with what a handler returned, yielded or raised in its thread."""
+        try:
+            take(*outcome)
+            if not self._is_closed:
+                self.dispatcher.advance()
+        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            self._break_off(fault)
+        if self._is_closed:
+            self._loop.registry.remove(self)  # the message is held no longer
+        else:
+            self.turn()
+
+    def _take_part(self, run: Run, part: object) -> None:
+        """Send a part of an answer, and have the generator go on where anybody receives more."""
+        if self.dispatcher.yielded(run, part):
+            self.dispatcher.go_on_with(run)
+        else:
+            self.dispatcher.broken_off(run)
+
+
+def _reportable(failure: BaseException) -> Exception:
+    """Return an error that can be reported as that of a handler, whatever it raised."""
+    if isinstance(failure, Exception):
+        return failure
+    error = RuntimeError(f"{type(failure).__name__}, which ends no thread of a server")
+    error.__cause__ = failure
+    return error

@@ -1,0 +1,103 @@
+"""Calls of other threads come in order, are bounded, and never make a thread wait for ever."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from telex import ConnectionClosedError, WaitTimeoutError
+from telex.server import thread_calls
+from telex.server.thread_calls import ThreadCalls
+from tests.sync.stage import PATIENCE, wait_until
+
+
+def test_calls_are_made_in_their_order_and_the_first_wakes() -> None:
+    """Only the first call since the last time wakes the server."""
+    made: list[int] = []
+    woken: list[int] = []
+    calls = ThreadCalls(lambda: woken.append(len(made)))
+    calls.make()
+    for number in range(3):
+        calls.post(made.append, number, size=number)
+    assert len(calls) == 3
+    calls.make()
+    calls.make()
+    assert made == [0, 1, 2]
+    calls.post(made.append, 3)
+    assert woken == [0, 3]
+
+
+def test_thread_waits_while_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the bound a thread waits until the server has made the calls; nothing is lost."""
+    monkeypatch.setattr(thread_calls, "MAX_BYTES", 1_000)
+    made: list[int] = []
+    calls = ThreadCalls(lambda: None)
+
+    def post() -> None:
+        for number in range(500):
+            calls.post(made.append, number, size=100)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    while len(made) < 500:
+        wait_until(lambda: calls, "something is posted")
+        before = len(made)
+        calls.make()
+        assert len(made) - before <= 10
+    thread.join(PATIENCE)
+    assert made == list(range(500))
+
+
+def test_large_call_needs_no_more_room_than_there_is() -> None:
+    """A single call may bring more bytes than the bound."""
+    made: list[str] = []
+    calls = ThreadCalls(lambda: None)
+    calls.post(made.append, "large", size=10 * thread_calls.MAX_BYTES)
+    calls.make()
+    assert made == ["large"]
+
+
+def test_thread_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the server does not go on, perhaps because it waits for this thread, that is told."""
+    monkeypatch.setattr(thread_calls, "MAX_BYTES", 1)
+    monkeypatch.setattr(thread_calls, "WAIT_SECONDS", 0.05)
+    calls = ThreadCalls(lambda: None)
+    calls.post(print, size=1)
+    with pytest.raises(WaitTimeoutError, match="waiting for the server to send"):
+        calls.post(print, size=1)
+
+
+def test_closing_tells_those_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that nobody made are made; a thread that waits, or comes later, is told of the end."""
+    monkeypatch.setattr(thread_calls, "MAX_BYTES", 1)
+    made: list[str] = []
+    calls = ThreadCalls(lambda: None)
+    calls.post(made.append, "first", size=1)
+    failures: list[ConnectionClosedError] = []
+
+    def wait() -> None:
+        try:
+            calls.post(made.append, "second", size=1)
+        except ConnectionClosedError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    calls.close()
+    thread.join(PATIENCE)
+    assert made == ["first"]
+    assert "the server was shut down" in str(failures[0])
+    with pytest.raises(ConnectionClosedError, match="the server was shut down"):
+        calls.post(made.append, "third", size=1)
+
+
+def test_call_that_brings_nothing_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call without a size, as the outcome of a handler, is taken at once in any case."""
+    monkeypatch.setattr(thread_calls, "MAX_BYTES", 1)
+    made: list[str] = []
+    calls = ThreadCalls(lambda: None)
+    calls.post(made.append, "full", size=1)
+    calls.post(made.append, "outcome")
+    calls.make()
+    assert made == ["full", "outcome"]
