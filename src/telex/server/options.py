@@ -1,24 +1,54 @@
-"""The terms on which a server serves, checked before it listens: the same on every front-end.
+"""The options of ``serve()``, checked before a server listens: the same on every front-end.
 
-Who can reach an address, whether that is encrypted, and who is let in. It knows no connection.
+Who can reach an address, whether that is encrypted, and who is let in.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, check_is_safe, meant_by
 from telex.conversation.handshake import Greeting, check_room
 from telex.errors import AddressError
+from telex.limits import Limits
 from telex.network.listener import SharedAddress, listen
 from telex.security.tokens import Tokens
+from telex.server.registry import Registry
+from telex.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from telex.limits import Limits
+    from telex.application.application import Application
+    from telex.application.observer import Observer
     from telex.network.listener import Listener
+
+_AGENT: Final = f"telex/{__version__}"
+
+
+def open_registry(
+    application: Application,
+    where: str | Address | SharedAddress,
+    observers: Iterable[Observer],
+    *,
+    limits: Limits | None,
+    tokens: Mapping[str, str] | Tokens | None,
+    tls: ssl.SSLContext | None,
+    insecure: bool,
+    max_workers: int | None,
+) -> tuple[Registry, list[Listener], Address]:
+    """Check the options of ``serve()``, then listen; nothing is left open when that fails.
+
+    Return the registry of the server's connections, the listeners, and the actual address. This
+    may wait for the name of a host, so an event loop calls it in a thread. Raises AddressError,
+    CredentialsError, and TypeError or ValueError for options of a wrong type or size.
+    """
+    check_terms(address_of(where), tls, insecure)
+    limits = limits or Limits()
+    greeting = greeting_with(_AGENT, tokens, limits)
+    registry = Registry(application, limits, greeting, observers, tls, max_workers)
+    return registry, *listen_at(where)
 
 
 def address_of(where: str | Address | SharedAddress) -> Address:
