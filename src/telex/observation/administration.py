@@ -16,7 +16,6 @@ from telex.application.application import Application
 from telex.application.handler import Handler
 from telex.application.observer import Observer
 from telex.application.peer import Peer
-from telex.application.watched import Watched
 from telex.errors import Refusal
 from telex.version import __version__
 from telex.wire.message import Message
@@ -110,7 +109,7 @@ class Tally:
         "slowest_seconds",
     )
 
-    def __init__(self, number: int, peer: Watched) -> None:
+    def __init__(self, number: int, peer: Peer) -> None:
         self.number: Final = number
         self.peer: Final = peer
         self.begun_at: Final = time.monotonic()
@@ -173,7 +172,6 @@ class Administration(Observer):
 
     def connected(self, peer: Peer) -> None:
         """Begin a tally."""
-        assert isinstance(peer, Watched)
         self._accepted += 1
         self._tallies[peer] = Tally(self._accepted, peer)
 
@@ -239,7 +237,7 @@ class Administration(Observer):
         number = message.content.number
         for tally in self._tallies.values():
             if tally.number == number:
-                tally.peer.dismiss("an operator of the server has closed the connection")
+                tally.peer.close("an operator of the server has closed the connection")
                 return {"closed": tally.peer.address}
         raise Refusal("no-connection", f"there is no connection {number} any more")
 

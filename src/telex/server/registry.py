@@ -145,8 +145,12 @@ class Registry:
         self._account(driver, connection.memory_held)
 
     def remove(self, driver: ServedDriver) -> None:
-        """Let a connection go, whose driver closes; log and tell how it has ended."""
+        """Let a connection go, whose driver closes; log and tell how it has ended.
+
+        When that is repeated, it counts what handlers of the connection still hold.
+        """
         if driver not in self.drivers:
+            self._account(driver, driver.connection.bytes_at_work)
             return
         self.drivers.discard(driver)
         driver.dispatcher.close()
