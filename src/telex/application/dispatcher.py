@@ -176,8 +176,9 @@ class Dispatcher:
             self.advance()
             return
         conversation = self._conversation
+        connection = self._connection
         for position, message in enumerate(messages):
-            if self._is_busy or conversation.is_full or self._is_closed:
+            if self._is_busy or conversation.is_full or self._is_closed or connection.is_cut:
                 self._hold(messages[position:])
                 return
             self._handle(message)
@@ -189,7 +190,8 @@ class Dispatcher:
             self._connection.unread.add(messages)
 
     def _must_wait(self) -> bool:
-        return self._conversation.is_full or self._connection.is_backed_up
+        connection = self._connection
+        return self._conversation.is_full or connection.is_backed_up or connection.is_cut
 
     def _handle(self, message: Message) -> None:
         """Have a message handled: now, where its handler can be called directly, else by a run."""

@@ -305,6 +305,11 @@ class Connection:
         return self._closing.is_refused
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the connection ends at once: nothing more is handled, or waited for."""
+        return self._closing.is_cut
+
+    @property
     def is_served(self) -> bool:
         """Whether there is more to do for the peer than to wait for its end."""
         return not (self._closing.output_ended or self._closing.is_cut)
