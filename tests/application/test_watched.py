@@ -15,9 +15,6 @@ import telex.sync
 from telex import Application, Message, Refusal, RemoteError
 from telex.application.notifier import notifier_of
 from telex.application.peer import Peer
-from telex.application.watched import Watched
-from telex.asyncio.server_connection import ServerConnection as AsyncioConnection
-from telex.asyncio.watched_connection import connection_types
 from telex.sync.server_connection import ServerConnection
 from telex.sync.watched_connection import WatchedConnection, connection_type
 from telex.testing.serving import FrontEnd
@@ -256,7 +253,6 @@ def test_what_waits_at_a_connection_can_be_looked_at(front_end: FrontEnd) -> Non
         sock.sendall(Message("", subject="wait").to_bytes() * 3 + message[:500])
         wait_until(lambda: peers.peers, "the connection is there")
         [peer] = peers.peers
-        assert isinstance(peer, Watched)
         wait_until(lambda: peer.queues == (2, 500, 0), "two messages wait, and a part of one")
         go_on.set()
         sock.sendall(message[500:])
@@ -275,7 +271,6 @@ def test_a_server_that_nobody_watches_runs_none_of_this() -> None:
     for observer in observers:
         notifier = notifier_of(observer)
         assert connection_type(notifier) is ServerConnection
-        assert connection_types(notifier)[1] is AsyncioConnection
     assert connection_type(notifier_of(Diary())) is WatchedConnection
 
 

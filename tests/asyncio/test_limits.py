@@ -13,7 +13,7 @@ import pytest
 from telex import Application, ConnectionClosedError, Limits, Message, ProtocolError
 from telex.application.peer import Peer
 from telex.asyncio import serve
-from telex.asyncio.server_connection import ServerConnection
+from telex.asyncio.server_driver import ServerDriver
 
 from .stage import PATIENCE, Plain, in_loop, nothing_more, serving, wait_until
 
@@ -194,13 +194,13 @@ async def test_a_peer_that_does_not_read_is_not_read_from() -> None:
         plain.send(*requests(count))
         await wait_until(lambda: stage.events.connections, "it is connected")
         peer: Any = stage.events.connections[0]
-        await wait_until(lambda: peer._channel.is_backed_up, "output waits")
+        await wait_until(lambda: peer._connection.is_backed_up, "output waits")
         before = -1
         while before != handled:
             before = handled
             await asyncio.sleep(0.02)
         assert handled < count
-        assert peer._channel.unsent < 400_000
+        assert peer._connection.unsent < 400_000
         answers = [await plain.receive() for _ in range(count)]
         assert [answer.re for answer in answers] == list(range(1, count + 1))
 
@@ -246,8 +246,8 @@ async def test_connections_are_bounded() -> None:
 @in_loop
 async def test_far_too_many_connections_are_not_even_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond those that are told, connections are closed without a word."""
-    monkeypatch.setattr("telex.asyncio.acceptor._TOLD_SO", 20)
-    monkeypatch.setattr("telex.asyncio.server_connection.LINGER_SECONDS", PATIENCE)
+    monkeypatch.setattr("telex.server.registry.MAX_REFUSED_CONNECTIONS", 20)
+    monkeypatch.setattr("telex.connection.closing.LINGER_SECONDS", PATIENCE)
     async with contextlib.AsyncExitStack() as stack:
         stage = await stack.enter_async_context(serving(limits=Limits(max_connections=1)))
         plains = [await stack.enter_async_context(stage.plug_in()) for _ in range(60)]
@@ -315,13 +315,13 @@ async def test_a_flood_of_requests_by_many_is_bounded() -> None:
             plain.writer.transport.pause_reading()
             plain.send(*requests(200))
         await wait_until(lambda: len(stage.events.connections) == 40, "all are connected")
-        service = stage.server._service
+        registry = stage.server._server.registry
         await wait_until(lambda: stage.events.endings, "the first has to go")
         for _ in range(50):
             await asyncio.sleep(0.005)
-            assert service._held == sum(peer.bytes_held for peer in service.connections)
-            assert service._held <= limits.max_buffered
-        assert service.connections
+            assert registry._bytes_held == sum(driver.bytes_held for driver in registry.drivers)
+            assert registry._bytes_held <= limits.max_buffered
+        assert registry.drivers
         assert {getattr(error, "code", None) for error in stage.events.endings} == {"overloaded"}
 
 
@@ -348,10 +348,10 @@ async def test_connections_that_are_gone_hold_nothing() -> None:
                     plain.send(*requests(3, subject="big"))
                     plain.send(Message("x", kind="request", id=4, subject="parts"))
                     await plain.receive()
-                    assert held_by(ServerConnection) == 1
+                    assert held_by(ServerDriver) == 1
                     if end == "reset":
                         plain.reset()
-                await wait_until(lambda: not held_by(ServerConnection), "all is given back")
+                await wait_until(lambda: not held_by(ServerDriver), "all is given back")
     finally:
         gc.enable()
 
@@ -396,10 +396,10 @@ async def test_what_is_held_is_counted_down_again() -> None:
         async with stage.connect() as connection:
             content = b"x" * 100_000
             await asyncio.gather(*(connection.request(content) for _ in range(50)))
-            service = stage.server._service
-            await wait_until(lambda: service._held == 0, "nothing is held")
+            registry = stage.server._server.registry
+            await wait_until(lambda: registry._bytes_held == 0, "nothing is held")
         await stage.ending()
-        assert service._held == 0
+        assert registry._bytes_held == 0
 
 
 @in_loop

@@ -243,8 +243,8 @@ async def test_an_end_that_is_not_of_tls_is_told(authority: Authority) -> None:
         plain.send_bytes(Message("cut").to_bytes()[:-1])
         await wait_until(lambda: len(stage.events.messages) == 3, "they are received")
         cut(plain.writer.get_extra_info("socket"))
-        peer = stage.events.connections[0]
-        await wait_until(lambda: peer._channel.is_lost, "the end is seen")
+        connection = stage.events.connections[0]._connection
+        await wait_until(lambda: not connection.can_answer, "the end is seen")
         gate.set()
         error = await stage.ending()
     assert isinstance(error, ConnectionClosedError)
