@@ -319,8 +319,8 @@ async def test_a_flood_of_requests_by_many_is_bounded() -> None:
         await wait_until(lambda: stage.events.endings, "the first has to go")
         for _ in range(50):
             await asyncio.sleep(0.005)
-            assert registry._bytes_held == sum(driver.bytes_held for driver in registry.drivers)
-            assert registry._bytes_held <= limits.max_buffered
+            assert registry.bytes_held == sum(driver.bytes_held for driver in registry.drivers)
+            assert registry.bytes_held <= limits.max_buffered
         assert registry.drivers
         assert {getattr(error, "code", None) for error in stage.events.endings} == {"overloaded"}
 
@@ -397,9 +397,9 @@ async def test_what_is_held_is_counted_down_again() -> None:
             content = b"x" * 100_000
             await asyncio.gather(*(connection.request(content) for _ in range(50)))
             registry = stage.server._server.registry
-            await wait_until(lambda: registry._bytes_held == 0, "nothing is held")
+            await wait_until(lambda: registry.bytes_held == 0, "nothing is held")
         await stage.ending()
-        assert registry._bytes_held == 0
+        assert registry.bytes_held == 0
 
 
 @in_loop

@@ -175,8 +175,7 @@ class Dispatcher:
             self._hold(messages)
             self.advance()
             return
-        conversation = self._conversation
-        connection = self._connection
+        conversation, connection = self._conversation, self._connection
         for position, message in enumerate(messages):
             if self._is_busy or conversation.is_full or self._is_closed or connection.is_cut:
                 self._hold(messages[position:])

@@ -146,7 +146,10 @@ class Peer:
         except ConnectionClosedError:
             driver.flush_soon()  # the driver closes if this is what cut the connection off
             raise
-        if connection.conversation.is_full:
+        conversation = connection.conversation
+        if (
+            conversation.is_full and not conversation.is_over
+        ):  # its last words go behind all answers
             driver.flush()
             connection.check_open()
         driver.flush_soon()

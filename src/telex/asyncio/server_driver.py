@@ -11,12 +11,9 @@ import asyncio
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from telex.application.notifier import notify
 from telex.asyncio.driver import Driver
 from telex.asyncio.handler_tasks import HandlerTasks
 from telex.asyncio.waiting import Waiters
-from telex.errors import ConnectionClosedError
-from telex.log import safe_logger
 from telex.network.sockets import user_at_other_end
 
 if TYPE_CHECKING:
@@ -31,14 +28,11 @@ if TYPE_CHECKING:
 _MANY_BYTES: Final = 64 * 1024
 """Bytes of output after which a generator that never waits lets others have a turn."""
 
-logger: Final = safe_logger("telex.server")
-
 
 class ServerDriver(Driver):
     """Moves the bytes of one connection that a server accepted as ``sock``."""
 
     __slots__ = (
-        "_address",
         "_handler_tasks",
         "_has_ended",
         "_room",
@@ -57,7 +51,6 @@ class ServerDriver(Driver):
         )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
-        self._address: Final = address
         self._server: Final = server
         self._handler_tasks: HandlerTasks | None = None
         self._room: Waiters | None = None
@@ -101,9 +94,7 @@ class ServerDriver(Driver):
 
     def sent(self, message: Message) -> None:
         """Take note that a message was handed over to be sent without being asked for."""
-        notifier = self._server.registry.notifier
-        if notifier is not None:
-            notify(notifier.message_sent, self.dispatcher.peer, message)
+        self._server.registry.tell_of_message(self, message)
 
     # What the transport tells
 
@@ -156,8 +147,7 @@ class ServerDriver(Driver):
         if dispatcher.waits_for_room and not connection.is_backed_up:
             dispatcher.advance()
             self._send()
-            if dispatcher.waits_for_room and not connection.is_backed_up:
-                self.flush_soon()  # others have a turn before
+            self.flush_soon()  # more is handled when others have had a turn
         if self._room is not None and not connection.is_backed_up:
             self._room.wake()
         if self._handler_tasks is not None and not connection.can_answer:
@@ -189,9 +179,7 @@ class ServerDriver(Driver):
 
     def _end_by_fault(self, fault: Exception) -> None:
         """End this connection, and no other one, after an exception that should not be."""
-        logger.error("%s: ended by a fault of this server", self._address, exc_info=fault)
-        error = ConnectionClosedError("us", "ended by a fault of this server")
-        self.connection.cut_off(error, monotonic())
+        self._server.registry.break_off(self, fault, monotonic())
         self._end()
 
     # What handlers need that take longer than a call

@@ -91,7 +91,7 @@ class Closing:
     @property
     def has_broken(self) -> bool:
         """Whether the connection broke below its conversation, or was cut off."""
-        return self._ending is not None and (self.is_cut or self._ending.broken is not None)
+        return self.is_cut or (self._ending is not None and self._ending.broken is not None)
 
     @property
     def has_begun(self) -> bool:

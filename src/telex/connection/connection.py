@@ -162,8 +162,6 @@ class Connection:
     def output_lost(self, error: ConnectionClosedError, now: float) -> None:
         """Take note that nothing more can be sent; what the peer sent before can still come."""
         self._now = now
-        if self._closing.is_cut:
-            return
         self._closing.output_lost = True
         self._output.discard()
         if self.conversation.is_over:
@@ -185,7 +183,7 @@ class Connection:
         ConnectionClosedError then, and when the connection has ended.
         """
         self.check_open()
-        if self._output.size > self._high_water * BACKLOG_FACTOR:
+        if self.unsent > self._high_water * BACKLOG_FACTOR:
             error = ConnectionClosedError("us", "it reads far too slowly", code="overloaded")
             self.cut_off(error, self._now)
             self.check_open()
@@ -277,6 +275,12 @@ class Connection:
         """Take note that the driver closes the socket, whatever for; return how it has ended."""
         ending = self.ending
         if not ending.is_final:
+            conversation = self.conversation
+            if self._closing.is_leaving and (
+                ending.unsent or conversation.unanswered or conversation.bytes_buffered
+            ):
+                reason = "the server was shut down"
+                ending.break_with(ConnectionClosedError("us", reason, code="shutting-down"))
             self._closing.is_cut = True
             ending.reach()
             self.conversation.data_to_send()
@@ -306,7 +310,7 @@ class Connection:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the connection ends at once: nothing more is handled, or waited for."""
+        """Whether nothing more is waited for; what has come and is not handled is dropped."""
         return self._closing.is_cut
 
     @property

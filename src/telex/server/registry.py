@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from telex.application.observer import Observer
     from telex.conversation.handshake import Greeting
     from telex.limits import Limits
+    from telex.wire.message import Message
 
 MAX_REFUSED_CONNECTIONS: Final = 256
 """Connections above ``max_connections`` that are told why they are refused."""
@@ -76,7 +77,8 @@ class Registry:
         """The connections that have not ended yet."""
         self.is_ending: bool = False
         """Whether the server shuts down."""
-        self._bytes_held = 0
+        self.bytes_held: int = 0
+        """Of all connections together."""
         self._to_drain = 0
 
     # One connection
@@ -132,6 +134,11 @@ class Registry:
         if said and self.notifier is not None:
             notify(self.notifier.data_sent, driver.dispatcher.peer, said)
 
+    def tell_of_message(self, driver: ServedDriver, message: Message) -> None:
+        """Notify the observers of a message that is sent without being asked for."""
+        if self.notifier is not None:
+            notify(self.notifier.message_sent, driver.dispatcher.peer, message)
+
     def note(self, driver: ServedDriver) -> None:
         """Take note of what a connection holds after a turn, and of a refusal."""
         connection = driver.connection
@@ -144,15 +151,25 @@ class Registry:
             logger.warning("%s: %s%s", driver.dispatcher.peer.address, reason, lost)
         self._account(driver, connection.memory_held)
 
+    def break_off(self, driver: ServedDriver, fault: Exception, now: float) -> None:
+        """Log a fault of this server that a turn has met; the driver then closes."""
+        driver.refusal_was_logged = True
+        address = driver.dispatcher.peer.address
+        logger.error("%s: ended by a fault of this server", address, exc_info=fault)
+        error = ConnectionClosedError("us", "a fault of this server", code="handler-failed")
+        driver.connection.lost(error, now)
+
     def remove(self, driver: ServedDriver) -> None:
         """Let a connection go, whose driver closes; log and tell how it has ended.
 
-        When that is repeated, it counts what handlers of the connection still hold.
+        Call it again when a handler is done whose connection has ended before.
         """
-        if driver not in self.drivers:
-            self._account(driver, driver.connection.bytes_at_work)
-            return
-        self.drivers.discard(driver)
+        if driver in self.drivers:
+            self.drivers.discard(driver)
+            self._report_end(driver)
+        self._account(driver, driver.connection.bytes_at_work)
+
+    def _report_end(self, driver: ServedDriver) -> None:
         driver.dispatcher.close()
         error = driver.connection.finish().final_error
         peer = driver.dispatcher.peer
@@ -162,7 +179,6 @@ class Registry:
             logger.debug("%s: closed", peer.address)
         if self.notifier is not None:
             notify(self.notifier.disconnected, peer, error)
-        self._account(driver, driver.connection.bytes_at_work)
 
     def _account(self, driver: ServedDriver, held: int) -> None:
         """Count the bytes that a connection holds; past ``max_buffered``, a connection must go."""
@@ -170,15 +186,17 @@ class Registry:
         if not more:
             return
         driver.bytes_held = held
-        self._bytes_held += more
-        while more > 0 and self._bytes_held > self.limits.max_buffered:
-            before = self._bytes_held
-            largest = max(self.drivers, key=lambda one: one.connection.memory_to_gain)
+        self.bytes_held += more
+        while more > 0 and self.bytes_held > self.limits.max_buffered:
+            before = self.bytes_held
+            largest = max(
+                self.drivers, key=lambda one: one.connection.memory_to_gain, default=driver
+            )
             if not largest.connection.memory_to_gain:
                 return  # what is held is being handled, or belongs to connections that end
             why = f"the server holds {before:,} bytes, and most of them for this connection"
             largest.refuse("overloaded", why)
-            if self._bytes_held >= before:
+            if self.bytes_held >= before:
                 return
 
     # All of them
