@@ -13,10 +13,7 @@ import pytest
 import telex
 import telex.sync
 from telex import Application, Message, Refusal, RemoteError
-from telex.application.notifier import notifier_of
-from telex.application.peer import Peer
-from telex.sync.server_connection import ServerConnection
-from telex.sync.watched_connection import WatchedConnection, connection_type
+from telex.application.peer import ConnectedPeer, Peer
 from telex.testing.serving import FrontEnd
 from tests.behaviour.stage import PATIENCE, plug_into, wait_until
 from tests.watching import Diary, serving
@@ -253,25 +250,11 @@ def test_what_waits_at_a_connection_can_be_looked_at(front_end: FrontEnd) -> Non
         sock.sendall(Message("", subject="wait").to_bytes() * 3 + message[:500])
         wait_until(lambda: peers.peers, "the connection is there")
         [peer] = peers.peers
+        assert isinstance(peer, ConnectedPeer)
         wait_until(lambda: peer.queues == (2, 500, 0), "two messages wait, and a part of one")
         go_on.set()
         sock.sendall(message[500:])
         wait_until(lambda: peer.queues == (0, 0, 0), "nothing waits")
-
-
-def test_a_server_that_nobody_watches_runs_none_of_this() -> None:
-    """Without an observer, or with one that hears of arrivals only, connections are plain."""
-
-    class Arrivals(telex.Observer):
-        def message_received(self, peer: Peer, message: Message) -> None:
-            """Hear."""
-
-    observers: list[telex.Observer | list[telex.Observer] | None]
-    observers = [None, telex.Observer(), Arrivals(), []]
-    for observer in observers:
-        notifier = notifier_of(observer)
-        assert connection_type(notifier) is ServerConnection
-    assert connection_type(notifier_of(Diary())) is WatchedConnection
 
 
 def test_no_line_of_it_runs_where_nobody_watches() -> None:
@@ -295,8 +278,8 @@ def test_no_line_of_it_runs_where_nobody_watches() -> None:
     finally:
         server.shutdown()
         thread.join(PATIENCE)
-    assert "application/session.py" in entered
-    assert entered & {"application/observer.py", "application/watched.py"} == set()
+    assert "sync/server_driver.py" in entered
+    assert entered & {"application/observer.py", "application/notifier.py"} == set()
     assert [name for name in entered if name.startswith("observation/")] == []
 
 

@@ -13,7 +13,7 @@ import pytest
 import telex.sync
 from telex import Application, ConnectionClosedError, Message, RemoteError
 from telex.observation.administration import CLOSE, LIST, CloseOrder, ConnectionState, Snapshot
-from telex.sync.watched_connection import WatchedConnection as BlockingConnection
+from telex.sync.server_driver import ServerDriver
 from telex.testing.serving import FrontEnd
 from tests.behaviour.stage import PATIENCE, plug_into, wait_until
 from tests.watching import Diary, serving
@@ -221,7 +221,7 @@ def test_another_user_at_a_unix_socket_is_not_unless_it_is_root(
     monkeypatch: pytest.MonkeyPatch, socket_address: str, user: int | None, may: bool
 ) -> None:
     """What the system says of the other end decides; where it says nothing, nobody is let in."""
-    monkeypatch.setattr(BlockingConnection, "user_id", property(lambda _connection: user))
+    monkeypatch.setattr(ServerDriver, "user_id", property(lambda _driver: user))
     with (
         serving("sync", shop(), socket_address, admins=[]) as server,
         telex.sync.connect(server.address) as connection,

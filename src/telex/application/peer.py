@@ -83,14 +83,36 @@ class Driver(Protocol):
         """Take note that a message was handed over to be sent without being asked for."""
 
 
-class Peer:
+class Peer(Protocol):
     """The other end of a connection, as a handler sees it."""
+
+    __slots__ = ()
+
+    @property
+    def address(self) -> str:
+        """The address of the peer, such as ``127.0.0.1:54321``."""
+
+    @property
+    def identity(self) -> str | None:
+        """The name in the peer's certificate or of its token; None without either."""
+
+    def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:
+        """Send a message, or content with the keywords of ``Message``; any thread may call this.
+
+        Raises ConnectionClosedError when the connection is closed, or is closed by this call
+        because the peer reads far too slowly. A thread other than the server's may have to wait
+        for the server, and gets a WaitTimeoutError when the server does not respond.
+        """
+
+
+class ConnectedPeer:
+    """The peer of one connection; see ``Peer`` for what handlers see of it."""
 
     __slots__ = ("_connection", "_driver", "address")
 
     def __init__(self, connection: Connection, driver: Driver, address: str) -> None:
         self.address: Final = address
-        """Where the peer is, such as ``127.0.0.1:54321``."""
+        """The address of the peer, such as ``127.0.0.1:54321``."""
         self._connection: Final = connection
         self._driver: Final = driver
 
@@ -100,16 +122,11 @@ class Peer:
 
     @property
     def identity(self) -> str | None:
-        """Who the peer is, by the name of its token or certificate; None when it showed neither."""
+        """The name in the peer's certificate or of its token; None without either."""
         return self._connection.conversation.identity
 
     def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:
-        """Send a message, or content with the keywords of ``Message``; any thread may call this.
-
-        Raises ConnectionClosedError when the connection has ended, or ends now because the peer
-        reads far too slowly. Other threads than the server's wait for their turn, and get a
-        WaitTimeoutError when the server does not go on.
-        """
+        """Send a message; see ``Peer.send``."""
         message = message_from(content, keywords)
         driver = self._driver
         if driver.is_own_thread():
@@ -147,9 +164,7 @@ class Peer:
             driver.flush_soon()  # the driver closes if this is what cut the connection off
             raise
         conversation = connection.conversation
-        if (
-            conversation.is_full and not conversation.is_over
-        ):  # its last words go behind all answers
+        if conversation.is_full and not conversation.is_over:  # last words go behind all answers
             driver.flush()
             connection.check_open()
         driver.flush_soon()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from telex.application.application import Application
 from telex.application.handler import Handler
 from telex.application.observer import Observer
-from telex.application.peer import Peer
+from telex.application.peer import ConnectedPeer, Peer
 from telex.errors import Refusal
 from telex.version import __version__
 from telex.wire.message import Message
@@ -109,7 +109,7 @@ class Tally:
         "slowest_seconds",
     )
 
-    def __init__(self, number: int, peer: Peer) -> None:
+    def __init__(self, number: int, peer: ConnectedPeer) -> None:
         self.number: Final = number
         self.peer: Final = peer
         self.begun_at: Final = time.monotonic()
@@ -172,6 +172,7 @@ class Administration(Observer):
 
     def connected(self, peer: Peer) -> None:
         """Begin a tally."""
+        assert isinstance(peer, ConnectedPeer)
         self._accepted += 1
         self._tallies[peer] = Tally(self._accepted, peer)
 

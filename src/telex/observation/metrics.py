@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from telex.application.observer import Observer
-from telex.application.peer import Queues
+from telex.application.peer import ConnectedPeer, Queues
 from telex.conversation.error_content import TITLES
 from telex.extras import needed_for
 
@@ -129,7 +129,7 @@ class Metrics(Observer, Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield all that was counted, as Prometheus has it."""
         peers = list(self._peers)
-        queues = [peer.queues for peer in peers]
+        queues = [peer.queues for peer in peers if isinstance(peer, ConnectedPeer)]
         return [
             GaugeMetricFamily("telex_connections", "Connections that are open.", len(peers)),
             CounterMetricFamily(

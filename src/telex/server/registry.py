@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from telex.application.dispatcher import Dispatcher
 from telex.application.notifier import notifier_of, notify
-from telex.application.peer import Driver, Peer
+from telex.application.peer import ConnectedPeer, Driver
 from telex.connection.connection import Connection
 from telex.connection.ending import not_handled
-from telex.errors import ConnectionClosedError
+from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
 from telex.security.tls_layer import TlsLayer
 from telex.server.threads import Threads
@@ -99,7 +99,7 @@ class Registry:
         return Dispatcher(
             self.application,
             connection,
-            Peer(connection, driver, address),
+            ConnectedPeer(connection, driver, address),
             run_elsewhere,
             max_pending=self.limits.max_pending,
             notifier=self.notifier,
@@ -142,13 +142,11 @@ class Registry:
     def note(self, driver: ServedDriver) -> None:
         """Take note of what a connection holds after a turn, and of a refusal."""
         connection = driver.connection
-        if connection.is_refused and not driver.refusal_was_logged:
-            driver.refusal_was_logged = True
+        is_at_its_end = connection.is_cut  # then its end is logged, with all that is lost by it
+        if connection.is_refused and not (driver.refusal_was_logged or is_at_its_end):
             driver.dispatcher.close()
             ending = connection.ending
-            lost = f"; {not_handled(ending.dropped)}" if ending.dropped else ""
-            reason = ending.broken or connection.conversation.error
-            logger.warning("%s: %s%s", driver.dispatcher.peer.address, reason, lost)
+            self._warn(driver, ending.broken or connection.conversation.error, ending.dropped)
         self._account(driver, connection.memory_held)
 
     def break_off(self, driver: ServedDriver, fault: Exception, now: float) -> None:
@@ -173,12 +171,19 @@ class Registry:
         driver.dispatcher.close()
         error = driver.connection.finish().final_error
         peer = driver.dispatcher.peer
-        if isinstance(error, ConnectionClosedError) and not driver.refusal_was_logged:
-            logger.warning("%s: %s", peer.address, error)
+        if error is not None and not driver.refusal_was_logged:
+            counts = isinstance(error, ConnectionClosedError)  # what was lost, in its own text
+            self._warn(driver, error, 0 if counts else driver.connection.ending.dropped)
         else:
             logger.debug("%s: closed", peer.address)
         if self.notifier is not None:
             notify(self.notifier.disconnected, peer, error)
+
+    def _warn(self, driver: ServedDriver, error: TelexError | None, dropped: int) -> None:
+        """Log why a connection ends, and how many messages are not handled for that."""
+        driver.refusal_was_logged = True
+        lost = f"; {not_handled(dropped)}" if dropped else ""
+        logger.warning("%s: %s%s", driver.dispatcher.peer.address, error, lost)
 
     def _account(self, driver: ServedDriver, held: int) -> None:
         """Count the bytes that a connection holds; past ``max_buffered``, a connection must go."""
