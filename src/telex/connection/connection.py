@@ -162,6 +162,8 @@ class Connection:
     def output_lost(self, error: ConnectionClosedError, now: float) -> None:
         """Take note that nothing more can be sent; what the peer sent before can still come."""
         self._now = now
+        if self._closing.is_cut:
+            return
         self._closing.output_lost = True
         self._output.discard()
         if self.conversation.is_over:
