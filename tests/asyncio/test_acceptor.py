@@ -14,9 +14,10 @@ import pytest
 from telex import Limits, Message
 from telex.asyncio import acceptor as module
 from telex.asyncio.acceptor import Acceptor
-from telex.asyncio.service import Service
-from telex.conversation.conversation import Greeting
+from telex.asyncio.server_loop import ServerLoop
+from telex.conversation.handshake import Greeting
 from telex.network.listener import Listener
+from telex.server.registry import Registry
 from tests.asyncio.stage import echoing, in_loop, serving, wait_until
 
 
@@ -32,9 +33,8 @@ def connection() -> Iterator[socket.socket]:
 
 def accepting_on(sock: socket.socket) -> Acceptor:
     """Return an acceptor in the running event loop."""
-    loop = asyncio.get_running_loop()
-    service = Service(loop, echoing(), Limits(), Greeting("test"), None, None)
-    return Acceptor(Listener(sock), service, None)
+    registry = Registry(echoing(), Limits(), Greeting("test"), None, None, None)
+    return Acceptor(Listener(sock), ServerLoop(asyncio.get_running_loop(), registry))
 
 
 @in_loop

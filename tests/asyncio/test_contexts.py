@@ -141,7 +141,7 @@ async def test_whoever_sends_to_a_peer_leaves_it_no_context() -> None:
         waiting = asyncio.create_task(one.request("", subject="wait"))
         held = asyncio.create_task(one.request("", subject="who"))
         await wait_until(lambda: len(stage.events.messages) == 2, "they are received")
-        await wait_until(lambda: peers and not peers[0]._channel.is_reading, "one is not read")
+        await wait_until(lambda: peers and not peers[0]._driver._is_reading, "one is not read")
         await other.request("", subject="admin")
         await waiting
         assert (await held).content == "nobody"
@@ -168,7 +168,7 @@ async def test_output_that_waits_leaves_no_context() -> None:
         plain.send(Message("", subject="flood"))
         await wait_until(lambda: stage.events.connections, "it is connected")
         peer: Any = stage.events.connections[0]
-        await wait_until(lambda: not peer._channel.is_reading, "the output waits")
+        await wait_until(lambda: not peer._driver._is_reading, "the output waits")
         plain.send(*(Message("", subject="who", kind="request", id=i) for i in (1, 2)))
         answers = [await plain.receive() for _ in range(102)][100:]
     assert [answer.content for answer in answers] == ["nobody", "nobody"]

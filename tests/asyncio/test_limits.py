@@ -12,7 +12,7 @@ import pytest
 
 from telex import Application, Limits, Message
 from telex.asyncio import serve
-from telex.asyncio.server_connection import ServerConnection
+from telex.asyncio.server_driver import ServerDriver
 
 from .stage import PATIENCE, Plain, in_loop, serving, wait_until
 
@@ -46,8 +46,8 @@ async def test_a_peer_is_not_blamed_for_a_loop_that_was_held_up() -> None:
 @in_loop
 async def test_far_too_many_connections_are_not_even_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond those that are told, connections are closed without a word."""
-    monkeypatch.setattr("telex.asyncio.acceptor._TOLD_SO", 20)
-    monkeypatch.setattr("telex.asyncio.server_connection.LINGER_SECONDS", PATIENCE)
+    monkeypatch.setattr("telex.server.registry.MAX_REFUSED_CONNECTIONS", 20)
+    monkeypatch.setattr("telex.connection.closing.LINGER_SECONDS", PATIENCE)
     async with contextlib.AsyncExitStack() as stack:
         stage = await stack.enter_async_context(serving(limits=Limits(max_connections=1)))
         plains = [await stack.enter_async_context(stage.plug_in()) for _ in range(60)]
@@ -74,13 +74,13 @@ async def test_a_flood_of_requests_by_many_is_bounded() -> None:
             plain.writer.transport.pause_reading()
             plain.send(*requests(200))
         await wait_until(lambda: len(stage.events.connections) == 40, "all are connected")
-        service = stage.server._service
+        registry = stage.server._server.registry
         await wait_until(lambda: stage.events.endings, "the first has to go")
         for _ in range(50):
             await asyncio.sleep(0.005)
-            assert service._held == sum(peer.bytes_held for peer in service.connections)
-            assert service._held <= limits.max_buffered
-        assert service.connections
+            assert registry.bytes_held == sum(driver.bytes_held for driver in registry.drivers)
+            assert registry.bytes_held <= limits.max_buffered
+        assert registry.drivers
         assert {getattr(error, "code", None) for error in stage.events.endings} == {"overloaded"}
 
 
@@ -107,10 +107,10 @@ async def test_connections_that_are_gone_hold_nothing() -> None:
                     plain.send(*requests(3, subject="big"))
                     plain.send(Message("x", kind="request", id=4, subject="parts"))
                     await plain.receive()
-                    assert held_by(ServerConnection) == 1
+                    assert held_by(ServerDriver) == 1
                     if end == "reset":
                         plain.reset()
-                await wait_until(lambda: not held_by(ServerConnection), "all is given back")
+                await wait_until(lambda: not held_by(ServerDriver), "all is given back")
     finally:
         gc.enable()
 
@@ -134,10 +134,10 @@ async def test_what_is_held_is_counted_down_again() -> None:
         async with stage.connect() as connection:
             content = b"x" * 100_000
             await asyncio.gather(*(connection.request(content) for _ in range(50)))
-            service = stage.server._service
-            await wait_until(lambda: service._held == 0, "nothing is held")
+            registry = stage.server._server.registry
+            await wait_until(lambda: registry.bytes_held == 0, "nothing is held")
         await stage.ending()
-        assert service._held == 0
+        assert registry.bytes_held == 0
 
 
 @in_loop

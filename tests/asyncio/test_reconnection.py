@@ -42,8 +42,8 @@ async def test_a_new_connection_follows_one_that_has_ended() -> None:
             answers.append((await connection.request(len(answers))).content)
             if len(answers) == 3:
                 break
-            for peer in list(stage.server._service.connections):
-                peer._channel.abort()
+            for driver in list(stage.server._server.registry.drivers):
+                driver.abort()
             async for _ in connection:
                 pytest.fail("nothing was sent")
     assert answers == [0, 1, 2]
@@ -95,8 +95,8 @@ async def test_a_connection_that_does_not_last_is_a_failure(pauses: list[float])
             await connection.ping()
             if len(pauses) == 3:
                 break
-            for peer in list(stage.server._service.connections):
-                peer._channel.abort()
+            for driver in list(stage.server._server.registry.drivers):
+                driver.abort()
     assert pauses == [60, 120, 240]
 
 

@@ -232,7 +232,7 @@ async def test_no_exception_of_a_handler_ends_its_connection(
             with pytest.raises(RemoteError, match="handler-failed"):
                 await connection.request("x", subject=subject, timeout=PATIENCE)
             assert (await connection.request("x", subject="fine")).content == "fine"
-        assert not stage.server._service.tasks
+        assert not stage.server._server.tasks
     assert caplog.text.count("failed on a message") == 3
 
 
@@ -288,7 +288,7 @@ async def test_handlers_work_where_tasks_begin_at_once() -> None:
         for subject in ("in order", "concurrent") * 2:
             answer = await connection.request("x", subject=subject, timeout=PATIENCE)
             assert answer.content == "x"
-        assert not stage.server._service.tasks
+        assert not stage.server._server.tasks
 
 
 def eager_task(loop: Any, coroutine: Any, **options: Any) -> Any:
@@ -338,7 +338,8 @@ async def test_generators_that_block_are_closed_where_they_run() -> None:
             await plain.receive()
             plain.reset()
             await wait_until(lambda: len(closed) == 2, "both generators are closed")
-            await wait_until(lambda: not stage.server._service.connections, "both are gone")
+            drivers = stage.server._server.registry.drivers
+            await wait_until(lambda: not drivers, "both are gone")
     assert closed == [False, False]
 
 

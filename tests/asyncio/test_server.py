@@ -261,7 +261,7 @@ async def test_a_handler_that_does_not_end_is_left_and_named(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who swallows its cancellation keeps no server from ending."""
-    monkeypatch.setattr("telex.asyncio.service.CLEAN_UP_SECONDS", 0.01)
+    monkeypatch.setattr("telex.asyncio.server_loop.CLEAN_UP_SECONDS", 0.01)
     gate = asyncio.Event()
     app = stubborn(gate, asyncio.Event())
     limits = Limits(drain_timeout=0.01)
@@ -271,7 +271,7 @@ async def test_a_handler_that_does_not_end_is_left_and_named(
         await asyncio.wait_for(stage.server.close(), PATIENCE)
         assert "go on all the same: stubborn.<locals>.handle" in caplog.text
         gate.set()
-        await wait_until(lambda: not stage.server._service.tasks, "it has ended")
+        await wait_until(lambda: not stage.server._server.tasks, "it has ended")
 
 
 @in_loop
@@ -286,13 +286,13 @@ async def test_a_handler_that_cleans_up_is_waited_for(caplog: pytest.LogCaptureF
         await cancelled.wait()
         gate.set()
         await asyncio.wait_for(closing, PATIENCE)
-        assert not stage.server._service.tasks
+        assert not stage.server._server.tasks
     assert "go on all the same" not in caplog.text
 
 
 def test_a_second_signal_waits_for_no_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Handlers that were cancelled, and shutdown hooks, get no more than a moment then."""
-    monkeypatch.setattr("telex.asyncio.service.CLEAN_UP_SECONDS", 600)
+    monkeypatch.setattr("telex.asyncio.server_loop.CLEAN_UP_SECONDS", 600)
     monkeypatch.setattr("telex.asyncio.server._HOOK_SECONDS", 0.01)
 
     async def main() -> None:

@@ -75,7 +75,7 @@ def test_two_tasks_that_wait_for_a_server_make_no_second_signal() -> None:
             waiting.append(asyncio.create_task(stage.server.serve_forever()))
             await asyncio.sleep(0)
             os.kill(os.getpid(), signal.SIGTERM)
-            await wait_until(lambda: stage.server._service.is_ending, "it shuts down")
+            await wait_until(lambda: stage.server._server.registry.is_ending, "it shuts down")
             gate.set()
             assert (await request).content == "in peace"
             await asyncio.gather(*waiting)

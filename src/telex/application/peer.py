@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
 
-from telex.errors import TelexError
+from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
 from telex.wire.factory import message_from
 
@@ -158,7 +158,11 @@ class ConnectedPeer:
 
     def _send(self, message: Message) -> None:
         connection, driver = self._connection, self._driver
-        connection.send(message)
+        try:
+            connection.send(message)
+        except ConnectionClosedError:
+            driver.flush_soon()  # the driver closes if this is what cut the connection off
+            raise
         conversation = connection.conversation
         if conversation.is_full and not conversation.is_over:  # last words go behind all answers
             driver.flush()

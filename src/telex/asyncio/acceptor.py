@@ -1,34 +1,28 @@
 """Accepts connections on one listening socket, and rests when it cannot accept.
 
-It makes each new socket a channel and forgets it. What a connection does is not known here.
+It gives each new socket a driver and forgets both. What a connection does is not known here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import time
 from typing import TYPE_CHECKING, Final
 
-from telex.asyncio.watched_connection import connection_types
+from telex.asyncio.server_driver import ServerDriver
 from telex.log import safe_logger
 from telex.network.os_errors import reason_of
 from telex.network.resolver import name_of
 from telex.network.sockets import prepare
-from telex.security.encryption import Encryption
 
 if TYPE_CHECKING:
     import socket
-    import ssl
 
-    from telex.asyncio.service import Service
+    from telex.asyncio.server_loop import ServerLoop
     from telex.network.listener import Listener
 
 _MOST_IN_A_TURN: Final = 256
 """Connections accepted before those that exist already get their turn again."""
-
-_TOLD_SO: Final = 256
-"""Connections above ``max_connections`` that are told so, before they are closed."""
 
 _REST_SECONDS: Final = 0.5
 """How long it rests when it could not accept."""
@@ -45,11 +39,9 @@ logger: Final = safe_logger("telex.server")
 class Acceptor:
     """Accepts for a listener, from ``start()`` to ``close()``."""
 
-    def __init__(self, listener: Listener, service: Service, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, listener: Listener, server: ServerLoop) -> None:
         self._listener: Final = listener
-        self._service: Final = service
-        self._tls: Final = tls
-        self._types: Final = connection_types(service.observer)
+        self._server: Final = server
         self._accepted = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._resting: asyncio.TimerHandle | None = None
@@ -58,14 +50,14 @@ class Acceptor:
     def start(self) -> None:
         """Accept from now on."""
         self._listener.socket.setblocking(False)
-        self._service.loop.add_reader(self._listener.socket.fileno(), self.accept)
+        self._server.loop.add_reader(self._listener.socket.fileno(), self.accept)
 
     def close(self) -> None:
         """Accept no more."""
         if self._resting is not None:
             self._resting.cancel()
         if self._listener.socket.fileno() >= 0:
-            self._service.loop.remove_reader(self._listener.socket.fileno())
+            self._server.loop.remove_reader(self._listener.socket.fileno())
         self._listener.close()
 
     def accept(self) -> None:
@@ -83,41 +75,32 @@ class Acceptor:
                     return
                 if sock is not None:
                     sock.close()
-                # The peer has gone again before it was welcome: accept(2), "Error handling".
+                # The peer has gone again before it was accepted: accept(2), "Error handling".
                 logger.debug("a connection ended before it was accepted: %s", reason_of(error))
             else:
                 self._has_said_so = False
                 self._accepted += 1
-                self._welcome(sock, name_of(address, self._accepted))
+                self._let_in(sock, name_of(address, self._accepted))
 
-    def _welcome(self, sock: socket.socket, name: str) -> None:
-        busy = len(self._service.connections) + len(self._opening)
-        if busy >= self._service.limits.max_connections + _TOLD_SO:
+    def _let_in(self, sock: socket.socket, name: str) -> None:
+        if not self._server.registry.has_room_to_refuse(len(self._opening)):
             sock.close()
             logger.warning("%s: closed, with too many connections even to be told so", name)
             return
-        task = self._service.loop.create_task(self._open(sock, name))
+        task = self._server.loop.create_task(self._open(sock, name))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
     async def _open(self, sock: socket.socket, name: str) -> None:
-        service = self._service
-        channel_type, connection_type = self._types
-        channel = channel_type(
-            service.loop,
-            service.limits,
-            lambda made: connection_type(service, made, name),
-            None if self._tls is None else Encryption(self._tls, time.monotonic()),
-            is_server=True,
-        )
-        await service.loop.connect_accepted_socket(lambda: channel, sock)
+        driver = ServerDriver(self._server, sock, name)
+        await self._server.loop.connect_accepted_socket(lambda: driver, sock)
 
     def _rest(self, error: OSError) -> None:
         """Try again in a moment; say so once, until accepting works again."""
         if not self._has_said_so:
             logger.warning("new connections have to wait: %s", reason_of(error))
         self._has_said_so = True
-        loop = self._service.loop
+        loop = self._server.loop
         loop.remove_reader(self._listener.socket.fileno())
         if self._resting is not None:
             self._resting.cancel()  # a server that ends accepts once more, also while this rests

@@ -1,6 +1,6 @@
 """The asyncio server: listens, lets connections in, runs until it is told to end, and cleans up.
 
-What happens on a connection is ``server_connection``'s, and how one comes about is the acceptor's.
+Connections are accepted by ``acceptor``, and served by ``server_driver``.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import logging
 import signal
 import threading
+import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
 from functools import partial
@@ -19,14 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 from telex.application.notifier import observers_of
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.opening import Opening
-from telex.asyncio.service import LAST_TURNS, Service
+from telex.asyncio.server_loop import LAST_TURNS, ServerLoop
 from telex.asyncio.signals import handling
-from telex.limits import Limits
 from telex.log import safe_logger
 from telex.network.listener import SharedAddress
 from telex.security.tls import reload_certificates
-from telex.server.options import address_of, check_terms, greeting_with, listen_at
-from telex.version import __version__
+from telex.server.options import open_registry
 
 if TYPE_CHECKING:
     import ssl
@@ -37,13 +35,12 @@ if TYPE_CHECKING:
     from telex.address import Address
     from telex.application.application import Application
     from telex.application.observer import Observer
+    from telex.limits import Limits
     from telex.network.listener import Listener
     from telex.security.tokens import Tokens
 
 _HOOK_SECONDS: Final = 1.0
 """How long shutdown hooks may take when there is a hurry."""
-
-_AGENT: Final = f"telex/{__version__}"
 
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -81,20 +78,27 @@ def serve(
     """
 
     async def start() -> Server:
-        check_terms(address_of(address), tls, insecure)
-        kept = limits or Limits()
-        greeting = greeting_with(_AGENT, tokens, kept)
-        loop = asyncio.get_running_loop()
         served, observers = application, observers_of(application, observer)
         if admins is not None:
             from telex.observation.administration import administered
 
             served, observers = administered(
-                application, observers, admins, shares_address=isinstance(address, SharedAddress)
+                served, observers, admins, shares_address=isinstance(address, SharedAddress)
             )
-        service = Service(loop, served, kept, greeting, observers, max_workers)
-        listeners, actual = await loop.run_in_executor(None, listen_at, address)
-        server = Server(service, listeners, actual, tls)
+        loop = asyncio.get_running_loop()
+        opened = partial(
+            open_registry,
+            served,
+            address,
+            observers,
+            limits=limits,
+            tokens=tokens,
+            tls=tls,
+            insecure=insecure,
+            max_workers=max_workers,
+        )
+        registry, listeners, actual = await loop.run_in_executor(None, opened)
+        server = Server(ServerLoop(loop, registry), listeners, actual)
         await server.start()
         return server
 
@@ -104,23 +108,15 @@ def serve(
 class Server:
     """A server that serves; made by ``serve()``. As a context manager it closes at the end."""
 
-    def __init__(
-        self,
-        service: Service,
-        listeners: list[Listener],
-        address: Address,
-        tls: ssl.SSLContext | None,
-    ) -> None:
+    def __init__(self, server: ServerLoop, listeners: list[Listener], address: Address) -> None:
         self.address: Final = address
-        """Where it listens, with the actual port."""
-        self._service: Final = service
-        self._tls: Final = tls
-        self._acceptors = [Acceptor(listener, service, tls) for listener in listeners]
-        self._to_drain = 0
+        """The address that the server listens on, with the actual port."""
+        self._server: Final = server
+        self._acceptors = [Acceptor(listener, server) for listener in listeners]
         self._hurry = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
         self._hooks: asyncio.Task[None] | None = None
-        self._ended: asyncio.Future[None] = service.loop.create_future()
+        self._ended: asyncio.Future[None] = server.loop.create_future()
 
     def __repr__(self) -> str:
         return f"<telex.asyncio.Server at {self.address}>"
@@ -128,12 +124,12 @@ class Server:
     async def start(self) -> None:
         """Run the start-up hooks, and accept from then on; ``serve()`` does this."""
         try:
-            for hook in self._service.application.startup_hooks:
+            for hook in self._server.registry.application.startup_hooks:
                 await _call(hook)
         except BaseException:
             self._stop_listening()
             raise
-        self._service.context = copy_context()  # with what the hooks have set
+        self._server.context = copy_context()  # with what the hooks have set
         for acceptor in self._acceptors:
             acceptor.start()
 
@@ -148,7 +144,7 @@ class Server:
         """
         with contextlib.ExitStack() as signals:
             if handle_signals and threading.current_thread() is threading.main_thread():
-                signals.enter_context(handling(self._service.loop, self._signal_actions()))
+                signals.enter_context(handling(self._server.loop, self._signal_actions()))
             await asyncio.shield(self._ended)
 
     def shutdown(self) -> None:
@@ -158,7 +154,7 @@ class Server:
         them ``limits.drain_timeout`` to take what is theirs.
         """
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the server with it
-            self._service.loop.call_soon_threadsafe(self._begin_ending)
+            self._server.loop.call_soon_threadsafe(self._begin_ending)
 
     async def close(self) -> None:
         """Shut down, and wait until that is done; harmless when repeated.
@@ -169,7 +165,7 @@ class Server:
         """
         self._begin_ending()
         task = asyncio.current_task()
-        if task is self._hooks or task in self._service.tasks:
+        if task is self._hooks or task in self._server.tasks:
             return
         try:
             await asyncio.shield(self._ended)
@@ -190,8 +186,8 @@ class Server:
 
     def _begin_ending(self) -> None:
         if self._ending is None:
-            loop = self._service.loop
-            context = self._service.context.copy()
+            loop = self._server.loop
+            context = self._server.context.copy()
             self._ending = asyncio.Task(self._end(), loop=loop, context=context)
 
     def _end_by_signal(self) -> None:
@@ -207,12 +203,13 @@ class Server:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
             self._stop_listening()
             await self._drain(hurry)
-            self._cut_off()
-            await self._service.end_handlers(hurry)
-            await self._service.nobody_left()
+            self._server.registry.cut_off(time.monotonic())
+            await self._server.end_handlers(hurry)
+            await self._server.nobody_left()
             await self._call_shutdown_hooks(hurry)
         finally:
             hurry.cancel()
+            self._server.calls.close()
             if not self._ended.done():
                 self._ended.set_result(None)
 
@@ -220,30 +217,12 @@ class Server:
         """Have all connections end by themselves, until the time is over or there is a hurry."""
         for _ in range(LAST_TURNS):
             await asyncio.sleep(0)
-        self._service.is_ending = True
-        self._to_drain = len(self._service.connections)
-        for connection in list(self._service.connections):
-            connection.leave()
+        registry = self._server.registry
+        registry.leave(time.monotonic())
         await asyncio.wait(  # the time begins here: nobody is cut off who was not told goodbye
-            (self._service.nobody_left(), hurry),
-            timeout=self._service.limits.drain_timeout,
+            (self._server.nobody_left(), hurry),
+            timeout=registry.limits.drain_timeout,
             return_when=FIRST_COMPLETED,
-        )
-
-    def _cut_off(self) -> None:
-        """End what has not ended by itself, and say how many did and did not."""
-        left = [connection for connection in self._service.connections if connection.is_served]
-        lost = [connection.cut_off() for connection in left]
-        for connection in self._service.connections.difference(left):
-            connection.cut_off()
-        logger.log(
-            logging.WARNING if left else logging.INFO,
-            "shut down: %d connections drained, %d cut off with %d unanswered requests "
-            "and %d unsent bytes",
-            max(self._to_drain, len(left)) - len(left),
-            len(left),
-            sum(unanswered for unanswered, _ in lost),
-            sum(unsent for _, unsent in lost),
         )
 
     def _stop_listening(self) -> None:
@@ -255,13 +234,14 @@ class Server:
         actions: dict[int, Callable[[], object]] = dict.fromkeys(
             _ENDING_SIGNALS, self._end_by_signal
         )
-        if self._tls is not None:
-            actions[signal.SIGHUP] = partial(reload_certificates, self._tls)
+        tls = self._server.registry.tls
+        if tls is not None:
+            actions[signal.SIGHUP] = partial(reload_certificates, tls)
         return actions
 
     async def _call_shutdown_hooks(self, hurry: asyncio.Future[Any]) -> None:
         """Call one hook after the other, for as long as they take, or a bounded time in a hurry."""
-        loop = self._service.loop
+        loop = self._server.loop
         self._hooks = asyncio.Task(self._call_at_the_end(), loop=loop)
         await asyncio.wait((self._hooks, hurry), return_when=FIRST_COMPLETED)
         await asyncio.wait((self._hooks,), timeout=_HOOK_SECONDS)
@@ -272,7 +252,7 @@ class Server:
     async def _call_at_the_end(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        for hook in self._service.application.shutdown_hooks:
+        for hook in self._server.registry.application.shutdown_hooks:
             task.set_name(getattr(hook, "__qualname__", None) or repr(hook))
             try:
                 await _call(hook)

@@ -17,10 +17,11 @@ from telex.asyncio.channel import Channel
 from telex.asyncio.client import Connection
 from telex.asyncio.link import Link
 from telex.asyncio.server import Server
-from telex.asyncio.server_connection import ServerConnection
-from telex.asyncio.service import Service
-from telex.conversation.greeting import Greeting
+from telex.asyncio.server_driver import ServerDriver
+from telex.asyncio.server_loop import ServerLoop
+from telex.conversation.handshake import Greeting
 from telex.network.sockets import prepare
+from telex.server.registry import Registry
 from telex.testing.joined_address import ADDRESS, AGENT
 
 if TYPE_CHECKING:
@@ -71,29 +72,25 @@ class AsyncJoint:
         loop = asyncio.get_running_loop()
         served = copy.copy(application)
         served.shutdown_hooks = [_noted(hook, failures) for hook in application.shutdown_hooks]
-        service = Service(loop, served, limits, Greeting(AGENT), None, None)
-        server = Server(service, [], ADDRESS, None)
+        registry = Registry(served, limits, Greeting(AGENT), None, None, None)
+        server_loop = ServerLoop(loop, registry)
+        server = Server(server_loop, [], ADDRESS)
         await server.start()
-        peers: list[ServerConnection] = []
         links: list[Link] = []
-
-        def make_peer(channel: Channel) -> ServerConnection:
-            peers.append(ServerConnection(service, channel, peer_address))
-            peers[0].conversation.identity = identity
-            return peers[0]
 
         def make_link(channel: Channel) -> Link:
             links.append(_Link(loop, channel, limits, failures))
             return links[0]
 
-        far_channel = Channel(loop, limits, make_peer, is_server=True)
         near_channel = Channel(loop, limits, make_link)
         near, far = socket.socketpair()
         for sock in (near, far):
             prepare(sock)
-        await loop.connect_accepted_socket(lambda: far_channel, far)
+        driver = ServerDriver(server_loop, far, peer_address)
+        driver.connection.conversation.identity = identity
+        await loop.connect_accepted_socket(lambda: driver, far)
         await loop.create_unix_connection(lambda: near_channel, sock=near)
-        return cls(server, AsyncJoinedConnection(links[0], peers[0], failures))
+        return cls(server, AsyncJoinedConnection(links[0], driver.dispatcher.peer, failures))
 
     async def end(self) -> None:
         """End the server, which the client has left."""

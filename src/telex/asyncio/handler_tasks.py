@@ -1,8 +1,8 @@
 """Handlers at work for longer than a call: in tasks of the event loop, or in threads.
 
-It runs them and hands what comes of it to the session. Which message is handled when, and what an
-answer turns into, is the session's to decide. Each message has a context (``contextvars``) of its
-own here, a copy of the one that the server began in.
+It runs them and hands the outcome to the dispatcher, which decides which message is handled when,
+and what an answer turns into. Each message has a context (``contextvars``) of its own here, a copy
+of the one that the server began in.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import types
 from collections.abc import Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from telex.application.handler import Style
 
@@ -20,31 +20,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from contextvars import Context
 
-    from telex.application.session import Run
-    from telex.asyncio.server_connection import ServerConnection
-    from telex.asyncio.service import Service
+    from telex.application.dispatcher import Dispatcher, Run
+    from telex.asyncio.server_loop import ServerLoop
 
     Outcome = tuple[Any, Exception | None]
 
 _END: Final = object()
 
 
-class Runs:
-    """The runs of one connection. Messages that are handled in order share one task."""
+class Sender(Protocol):
+    """Sends what a handler has answered."""
+
+    def flush_soon(self) -> None:
+        """Send when those who are ready now have done what they do."""
+
+    async def make_room(self) -> None:
+        """Wait until a generator may yield its next part."""
+
+
+class HandlerTasks:
+    """The handlers at work for one dispatcher. Messages that are handled in order share a task."""
 
     __slots__ = (
         "_are_streams_ended",
-        "_connection",
         "_contexts",
+        "_dispatcher",
         "_next",
-        "_service",
+        "_sender",
+        "_server",
         "_streams",
         "_worker",
     )
 
-    def __init__(self, connection: ServerConnection, service: Service) -> None:
-        self._connection: Final = connection
-        self._service: Final = service
+    def __init__(self, server: ServerLoop, dispatcher: Dispatcher, sender: Sender) -> None:
+        self._server: Final = server
+        self._dispatcher: Final = dispatcher
+        self._sender: Final = sender
         self._next: Run | None = None
         self._worker: asyncio.Task[None] | None = None
         self._streams: set[asyncio.Task[Any]] = set()
@@ -57,11 +68,11 @@ class Runs:
         if run.handler.blocking:
             self._start_in_thread(run)
         elif run.handler.concurrent:
-            self._service.spawn(self._run_alone(run), run.handler.name)
+            self._server.spawn(self._run_alone(run), run.handler.name)
         else:
             self._next = run
             if self._worker is None:
-                self._worker = self._service.spawn(self._work(), run.handler.name)
+                self._worker = self._server.spawn(self._work(), run.handler.name)
 
     def end_streams(self) -> None:
         """End the generators: there is nobody left to receive what they yield."""
@@ -70,56 +81,56 @@ class Runs:
             task.cancel()
 
     async def _work(self) -> None:
-        """Run one handler after the other, as long as the session has one that must keep order."""
+        """Run one handler after the other, as long as the dispatcher starts another in order."""
         task = asyncio.current_task()
         assert task is not None
         try:
             while (run := self._next) is not None:
                 self._next = None
                 task.set_name(run.handler.name)
-                await _within(self._service.context.copy(), self._run(run))
+                await _within(self._server.context.copy(), self._run(run))
                 if task.cancelling():  # which was meant for this handler, and for none after it
                     return
-                self._connection.go_on()
+                self._dispatcher.advance()
         finally:
             self._worker = None
-            self._service.ended()
+            self._server.task_ended()
 
     async def _run_alone(self, run: Run) -> None:
         """Run a handler that keeps no order."""
         try:
             await self._run(run)
         finally:
-            self._service.ended()
+            self._server.task_ended()
 
     async def _run(self, run: Run) -> None:
         """Run an async handler to its end, and hand over what it returned or raised."""
-        connection = self._connection
+        dispatcher = self._dispatcher
         is_stream = run.handler.style is Style.ASYNC_GENERATOR
         try:
             if is_stream:
                 is_whole = await self._stream(run)
             else:
-                result = await run.handler.call(run.message, connection)
+                result = await run.handler.call(run.message, dispatcher.peer)
         except (KeyboardInterrupt, GeneratorExit):  # the program ends, or the loop has
             raise
-        except BaseException as error:  # noqa: BLE001 - the session reports it
+        except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
             if isinstance(error, asyncio.CancelledError) and self._is_ended(is_stream):
-                connection.broken_off(run)
+                dispatcher.broken_off(run)
             else:
-                connection.failed(run, _failure(error))
+                dispatcher.failed(run, _failure(error))
         else:
             if not is_stream:
-                connection.returned(run, result)
+                dispatcher.returned(run, result)
             elif is_whole:
-                connection.exhausted(run)
+                dispatcher.exhausted(run)
             else:
-                connection.broken_off(run)
-        connection.settle_soon()
+                dispatcher.broken_off(run)
+        self._sender.flush_soon()
 
     def _is_ended(self, is_stream: bool) -> bool:
         """Whether handlers are cancelled from here; they may also be by what they do themselves."""
-        return self._service.is_cutting_off or (is_stream and self._are_streams_ended)
+        return self._server.is_cutting_off or (is_stream and self._are_streams_ended)
 
     async def _stream(self, run: Run) -> bool:
         """Send what an async generator yields; return whether that was all of it."""
@@ -128,12 +139,12 @@ class Runs:
         self._streams.add(task)
         try:
             async with contextlib.aclosing(
-                run.handler.call(run.message, self._connection)
+                run.handler.call(run.message, self._dispatcher.peer)
             ) as parts:
                 async for part in parts:
-                    if not self._connection.yielded(run, part):
+                    if not self._dispatcher.yielded(run, part):
                         return False
-                    await self._connection.make_room()
+                    await self._sender.make_room()
             return True
         finally:
             self._streams.discard(task)
@@ -141,11 +152,11 @@ class Runs:
     def _start_in_thread(self, run: Run) -> None:
         then = partial(self._end_in_thread, run)
         if run.parts is None:
-            context = self._service.context.copy()
-            self._call(context, then, run.handler.call, run.message, self._connection)
+            context = self._server.context.copy()
+            self._call(context, then, run.handler.call, run.message, self._dispatcher.peer)
         else:
             if run not in self._contexts:
-                self._contexts[run] = self._service.context.copy()
+                self._contexts[run] = self._server.context.copy()
             self._call(self._contexts[run], then, next, run.parts, _END)
 
     def _call(
@@ -155,31 +166,31 @@ class Runs:
         *call: Any,
     ) -> None:
         """Call a function in a thread, and then another one here, with what came of it."""
-        service = self._service
-        future = service.loop.run_in_executor(service.threads, context.run, _outcome, *call)
+        server = self._server
+        future = server.loop.run_in_executor(server.registry.threads, context.run, _outcome, *call)
         future.add_done_callback(then)
 
     def _end_in_thread(self, run: Run, future: asyncio.Future[Outcome]) -> None:
         """Hand over what a handler returned, yielded or raised in its thread."""
-        if self._service.is_cutting_off:
+        if self._server.is_cutting_off:
             return
-        connection = self._connection
+        dispatcher = self._dispatcher
         result, error = future.result()
         if error is None and run.parts is not None and result is not _END:
-            if connection.yielded(run, result):
-                connection.go_on_with(run)
+            if dispatcher.yielded(run, result):
+                dispatcher.go_on_with(run)
             else:
                 self._close_in_thread(run)
-            connection.settle_soon()
+            self._sender.flush_soon()
             return
         self._contexts.pop(run, None)
         if error is not None:
-            connection.failed(run, error)
+            dispatcher.failed(run, error)
         elif run.parts is None:
-            connection.returned(run, result)
+            dispatcher.returned(run, result)
         else:
-            connection.exhausted(run)
-        connection.settle_soon()
+            dispatcher.exhausted(run)
+        self._sender.flush_soon()
 
     def _close_in_thread(self, run: Run) -> None:
         """Close a generator that is not asked for more; what it does then may block too."""
@@ -188,14 +199,14 @@ class Runs:
 
     def _end_closed(self, run: Run, future: asyncio.Future[Outcome]) -> None:
         """Hand over that a generator is closed."""
-        if self._service.is_cutting_off:
+        if self._server.is_cutting_off:
             return
         _, error = future.result()
         if error is None:
-            self._connection.broken_off(run)
+            self._dispatcher.broken_off(run)
         else:
-            self._connection.failed(run, error)
-        self._connection.settle_soon()
+            self._dispatcher.failed(run, error)
+        self._sender.flush_soon()
 
 
 @types.coroutine
@@ -225,7 +236,7 @@ def _outcome(function: Any, *arguments: Any) -> Outcome:
     """Call a function in a thread; futures take no StopIteration, so errors are returned."""
     try:
         return function(*arguments), None
-    except BaseException as error:  # noqa: BLE001 - the session reports it
+    except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
         return None, _failure(error)
 
 

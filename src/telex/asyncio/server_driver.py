@@ -1,0 +1,203 @@
+"""The driver of one connection of the asyncio server: it moves bytes, takes turns, and closes.
+
+What happens to the connection is decided by its ``Connection``, what becomes of messages by its
+``Dispatcher``. A turn never runs in the context (``contextvars``) of a handler: whatever begins in
+it, such as reading on, would keep that context. A turn never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from telex.asyncio.driver import Driver
+from telex.asyncio.handler_tasks import HandlerTasks
+from telex.asyncio.waiting import Waiters
+from telex.network.sockets import user_at_other_end
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from telex.application.dispatcher import Dispatcher, Run
+    from telex.asyncio.server_loop import ServerLoop
+    from telex.limits import Limits
+    from telex.wire.message import Message
+
+_MANY_BYTES: Final = 64 * 1024
+"""Bytes of output after which a generator that never waits lets others have a turn."""
+
+
+class ServerDriver(Driver):
+    """Moves the bytes of one connection that a server accepted as ``sock``."""
+
+    __slots__ = (
+        "_handler_tasks",
+        "_has_ended",
+        "_room",
+        "_server",
+        "_turn_is_due",
+        "bytes_held",
+        "dispatcher",
+        "refusal_was_logged",
+    )
+
+    def __init__(self, server: ServerLoop, sock: socket.socket, address: str) -> None:
+        registry = server.registry
+        super().__init__(server.loop, sock, registry.connection(monotonic()))
+        self.dispatcher: Dispatcher = registry.dispatcher(
+            self.connection, self, address, self._run_elsewhere
+        )
+        self.bytes_held: int = 0
+        self.refusal_was_logged: bool = False
+        self._server: Final = server
+        self._handler_tasks: HandlerTasks | None = None
+        self._room: Waiters | None = None
+        self._turn_is_due = False
+        self._has_ended = False
+
+    # What the peer of a handler needs
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the server."""
+        return self._server.registry.limits
+
+    @property
+    def user_id(self) -> int | None:
+        """The user that the peer runs as, if it is at the other end of a Unix socket."""
+        return None if self._socket.fileno() < 0 else user_at_other_end(self._socket)
+
+    def is_own_thread(self) -> bool:
+        """Say whether the calling thread is the one of the event loop."""
+        return self._server.calls.is_own_thread()
+
+    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
+        """Have a function called in the loop's thread; any thread may call this."""
+        self._server.post(function, *arguments, size=size)
+
+    def flush(self) -> None:
+        """Give the network what it takes now."""
+        self._server.context.copy().run(self._send)
+
+    def flush_soon(self) -> None:
+        """Take a turn when those who are ready now have done what they do."""
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._server.call_soon(self._due_turn)
+
+    def refuse(self, code: str, why: str) -> None:
+        """Tell the peer why it is not served, and end the connection."""
+        self.connection.refuse(code, why, monotonic())
+        self.turn()
+
+    def sent(self, message: Message) -> None:
+        """Take note that a message was handed over to be sent without being asked for."""
+        self._server.registry.tell_of_message(self, message)
+
+    # What the transport tells
+
+    def opened(self) -> None:
+        """Begin: from now on the connection receives."""
+        self._server.add(self)
+        self.turn()
+
+    def received(self, size: int, messages: list[Message]) -> None:
+        """Have messages handled, and take a turn."""
+        if self._has_ended:
+            return
+        try:
+            self.dispatcher.received(size, messages)
+        except Exception as error:  # noqa: BLE001 - the other connections go on
+            self._end_by_fault(error)
+        else:
+            self.turn()
+
+    def lost(self) -> None:
+        """Go towards the end: the transport is gone. What had come before is still handled."""
+        self.turn()
+
+    # What happens next
+
+    def turn(self) -> None:
+        """Send, go on with what was held, and decide what to wait for."""
+        try:
+            if self._server.registry.observes_output:
+                self._send()
+            else:
+                self.transmit()
+            if not (self.connection.is_quiet and self._is_reading) or self.bytes_held:
+                self._go_on()
+        except Exception as error:  # noqa: BLE001 - the other connections go on
+            self._end_by_fault(error)
+
+    def _due_turn(self) -> None:
+        self._turn_is_due = False
+        self.turn()
+
+    def _go_on(self) -> None:
+        """Go on with what was held; end, or set what is waited for."""
+        server = self._server
+        if self._has_ended:
+            server.remove(self)
+            return
+        connection = self.connection
+        dispatcher = self.dispatcher
+        if dispatcher.waits_for_room and not connection.is_backed_up:
+            dispatcher.advance()
+            self._send()
+            self.flush_soon()  # more is handled when others have had a turn
+        if self._room is not None and not connection.is_backed_up:
+            self._room.wake()
+        if self._handler_tasks is not None and not connection.can_answer:
+            self._handler_tasks.end_streams()
+        server.registry.note(self)
+        if connection.is_finished:  # which may have come of what it held
+            self._end()
+        else:
+            self.read_if_wanted()
+
+    def _send(self) -> None:
+        """Send what the network takes now, and tell the observers of that."""
+        said_before = self.connection.said
+        self.transmit()
+        self._server.registry.tell_of_output(self, said_before)
+
+    def _end(self) -> None:
+        """Close, and let go of everything: neither the handlers nor their peer keep it."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._server.remove(self)
+        self.abort()
+        if self._handler_tasks is not None:
+            self._handler_tasks.end_streams()
+        self._handler_tasks = None
+        self._room = None
+        del self.dispatcher
+
+    def _end_by_fault(self, fault: Exception) -> None:
+        """End this connection, and no other one, after an exception that should not be."""
+        self._server.registry.break_off(self, fault, monotonic())
+        self._end()
+
+    # What handlers need that take longer than a call
+
+    def _run_elsewhere(self, run: Run) -> None:
+        if self._handler_tasks is None:
+            self._handler_tasks = HandlerTasks(self._server, self.dispatcher, self)
+        self._handler_tasks.start(run)
+
+    async def make_room(self) -> None:
+        """Wait until a generator may yield its next part."""
+        connection = self.connection
+        if connection.conversation.bytes_to_send >= _MANY_BYTES:
+            self.flush()
+            await asyncio.sleep(0)
+        else:
+            self.flush_soon()
+        while connection.is_backed_up:
+            if self._room is None:
+                self._room = Waiters(self._loop)
+            await self._room.wait()

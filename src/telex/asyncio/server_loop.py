@@ -1,0 +1,159 @@
+"""What a server of asyncio has beside its registry: the event loop, a context, tasks, one timer.
+
+What all connections share on every front-end is in ``server.registry``; when a server begins and
+ends is decided by ``server``. Nothing here is done for each message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from asyncio import FIRST_COMPLETED
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any, Final
+
+from telex.connection.connection import LOOK_SECONDS
+from telex.errors import ConnectionClosedError
+from telex.log import safe_logger
+from telex.server.thread_calls import ThreadCalls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from telex.server.registry import Registry, ServedDriver
+
+LAST_TURNS: Final = 8
+"""Turns of the event loop that handlers get which need no more than that, when a server ends."""
+
+CLEAN_UP_SECONDS: Final = 5.0
+"""How long a handler that was cancelled may take to end."""
+
+_MOMENT: Final = 0.001
+"""Seconds: the shortest time of a timer. When it has passed, the loop has received once more."""
+
+_LATE_SECONDS: Final = 0.05
+"""How late the timer may come before the loop must receive what has come meanwhile.
+
+asyncio receives before it looks at its timers, uvloop after that.
+"""
+
+logger: Final = safe_logger("telex.server")
+
+
+class ServerLoop:
+    """The event loop of a server, as its connections and handlers use it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, registry: Registry) -> None:
+        self.loop: Final = loop
+        self.registry: Final = registry
+        self.calls: Final = ThreadCalls(self._wake)
+        """Calls from other threads; the bytes that they bring are bounded."""
+        self.calls.enter()
+        self.context: Context = copy_context()
+        """What handlers begin with; nothing runs in it, only in copies."""
+        self.tasks: Final[set[asyncio.Task[Any]]] = set()
+        """Handlers at work."""
+        self.is_cutting_off: bool = False
+        """Whether handlers that are still at work have been cancelled."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._nobody_is_left: asyncio.Future[None] | None = None
+
+    # Calls
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Have a function called in a later turn of the loop, in no handler's context."""
+        self.loop.call_soon(function, context=self.context.copy())
+
+    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
+        """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
+        if self.loop.is_closed():
+            raise ConnectionClosedError("us", "the event loop of the server is closed")
+        self.calls.post(function, *arguments, size=size)
+
+    def _wake(self) -> None:
+        self.loop.call_soon_threadsafe(self.calls.make, context=self.context.copy())
+
+    # Connections
+
+    def add(self, driver: ServedDriver) -> None:
+        """Let a connection in; from now on its peer is held to its times."""
+        self.registry.add(driver, time.monotonic())
+        if self._timer is None:
+            self._start_timer()
+
+    def remove(self, driver: ServedDriver) -> None:
+        """Let a connection go that has ended, and count what its handlers still hold."""
+        registry = self.registry
+        registry.remove(driver)
+        if registry.drivers:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._nobody_is_left is not None and not self._nobody_is_left.done():
+            self._nobody_is_left.set_result(None)
+
+    def nobody_left(self) -> asyncio.Future[None]:
+        """Return what is done when the last connection has ended."""
+        if self._nobody_is_left is None:
+            self._nobody_is_left = self.loop.create_future()
+            if not self.registry.drivers:
+                self._nobody_is_left.set_result(None)
+        return self._nobody_is_left
+
+    def _start_timer(self) -> None:
+        due_at = time.monotonic() + LOOK_SECONDS
+        self._timer = self.loop.call_later(
+            LOOK_SECONDS, self._look, due_at, context=self.context.copy()
+        )
+
+    def _look(self, due_at: float) -> None:
+        """Hold all peers to their times; receive first where the loop was at something else."""
+        now = time.monotonic()
+        if now - due_at > _LATE_SECONDS:
+            self._timer = self.loop.call_later(_MOMENT, self._look_now)
+        else:
+            self._look_now()
+
+    def _look_now(self) -> None:
+        self._start_timer()
+        self.registry.handle_deadlines(time.monotonic())
+
+    # Handlers
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Have a handler run in a task that ends, at the latest, with the server.
+
+        The task itself calls ``task_ended``: a callback would take a turn of the loop. The loop's
+        own way to make tasks may run them at once (``asyncio.eager_task_factory``), before they are
+        known here.
+        """
+        context = self.context.copy()
+        task = asyncio.Task(coroutine, loop=self.loop, name=name, context=context)
+        self.tasks.add(task)
+        return task
+
+    def task_ended(self) -> None:
+        """Take note that the running task is done."""
+        task = asyncio.current_task()
+        if task is not None:
+            self.tasks.discard(task)
+
+    async def end_handlers(self, hurry: asyncio.Future[Any]) -> None:
+        """Cancel the handlers that are still at work, and give them a bounded time to clean up.
+
+        When ``hurry`` is done there is none, except for those that need to wait for nothing.
+        """
+        self.is_cutting_off = True
+        self.registry.threads.shutdown(wait=False, cancel_futures=True)
+        for task in self.tasks:
+            task.cancel()
+        for _ in range(LAST_TURNS):
+            await asyncio.sleep(0)
+        everybody = asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.wait(
+            (everybody, hurry), timeout=CLEAN_UP_SECONDS, return_when=FIRST_COMPLETED
+        )
+        left = sorted(task.get_name() for task in self.tasks if not task.done())
+        if left:
+            logger.warning("handlers were cancelled and go on all the same: %s", ", ".join(left))
