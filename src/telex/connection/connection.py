@@ -50,7 +50,8 @@ _SETTLED: Final = 1.25
 
 _NOTHING: Final[list[Piece]] = []
 
-_GREETING: Final = Phase.GREETING  # found once: to look it up costs as much as a call
+_OPEN: Final = Phase.OPEN  # found once: to look it up costs as much as a call
+_GREETING: Final = Phase.GREETING
 
 logger: Final = safe_logger("telex.client")
 
@@ -279,7 +280,8 @@ class Connection:
             ending.reach()
             self.conversation.data_to_send()
             self._output.discard()
-            self._layer = None
+            if self.is_established:
+                self._layer = None
         return ending
 
     def check_open(self) -> None:
@@ -313,6 +315,22 @@ class Connection:
     def is_established(self) -> bool:
         """Whether messages can be sent: there is no layer, or it is agreed on."""
         return self._layer is None or self._layer.is_established
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more may be said: neither side has ended the connection, and nothing broke it."""
+        phase = self.conversation.phase
+        return (phase is _OPEN or phase is _GREETING) and not self._closing.has_broken
+
+    @property
+    def has_lost_output(self) -> bool:
+        """Whether nothing more can be sent. What the peer sent before that may say why."""
+        return self._closing.output_lost
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether the network has yet to take something that ``data_to_send`` has returned."""
+        return self._output.size > 0
 
     @property
     def is_idle(self) -> bool:
@@ -449,7 +467,9 @@ class Connection:
         """Say that nothing is taken; the answers that are awaited behind it cannot come."""
         unread = self.unread
         waiting = f"{unread.size:,} bytes of messages and parts of answers"
-        logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
+        if not unread.stall_was_told:
+            unread.stall_was_told = True
+            logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
         for call in unread.awaited:
             if not call.is_done:
                 self.conversation.abandon(call)
@@ -494,7 +514,7 @@ class Connection:
             self.conversation.identity = layer.identity or self.conversation.identity
         messages = self._take(said) if said else []
         if layer.error is not None:
-            self.ending.break_with(layer.error)
+            self.ending.break_with(layer.error, explains=True)
             self.ending.end_conversation()
         elif layer.has_ended:
             self._end_input()
