@@ -74,7 +74,7 @@ def encrypted_pair(
     peer.settimeout(PATIENCE)
     with peer:
         yield connection, peer
-        connection._link.release()
+        connection._driver.release()
 
 
 # Agreeing on TLS
@@ -220,12 +220,12 @@ def test_sending_returns_when_the_last_encrypted_byte_has_gone(
 ) -> None:
     """What TLS adds to the messages is waited for as well."""
     with encrypted_pair(authority, server_side) as (connection, _):
-        link = connection._link
-        monkeypatch.setattr(link._channel, "socket", SlowSocket(link._channel.socket))
+        driver = connection._driver
+        monkeypatch.setattr(driver, "socket", SlowSocket(driver.socket))
         connection.send_many([bytes(50_000)])
-        assert link._channel.output.size == 0
+        assert driver.connection.unsent == 0
         connection.send(bytes(50_000))
-        assert link._channel.output.size == 0
+        assert driver.connection.unsent == 0
 
 
 def test_end_is_said_and_what_comes_before_it_is_heard(

@@ -1,4 +1,4 @@
-"""Moves bytes between a socket that does not block and whoever has them; nothing here knows messages.
+"""Moves bytes between a socket that does not block and a connection; messages are not known here.
 
 The operating system's errors become those of Telex here.
 """

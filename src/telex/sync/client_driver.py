@@ -63,6 +63,7 @@ class ClientDriver:
         self._to_do: Final[deque[Callable[[], object]]] = deque()
         self._waiters: Final[deque[Waiter]] = deque()
         self._is_paused = False
+        self._has_layer: Final = not connection.is_established  # that may have words of its own
 
     # What threads do
 
@@ -282,7 +283,8 @@ class ClientDriver:
     def finish(self, deadline: float | None) -> bool:
         """Say that nothing follows, and wait until the connection has ended.
 
-        Returns whether it has before ``deadline``.
+        Returns whether it has before ``deadline``, or is only waited for so that the peer reads
+        why it was refused.
         """
         with self._lock:
             self.is_closing = True
@@ -296,7 +298,7 @@ class ClientDriver:
             self._tell_others()
         self.wait(lambda: self.is_gone, deadline)
         with self._lock:
-            return self.is_gone or self._is_busy
+            return self.is_gone or self._is_busy or self.connection.is_refused
 
     def release(self) -> None:
         """Close the connection at once; whoever waits is told."""
@@ -405,7 +407,7 @@ class ClientDriver:
             if ready & RECEIVE:
                 self._receive_rest(now)
             connection.handle_deadline(now)
-        if not connection.is_quiet:
+        if self._has_layer or not connection.is_quiet:
             self._transmit(now)
         self._is_busy = False
         if self._waiters:
