@@ -323,6 +323,11 @@ class Connection:
         return (phase is _OPEN or phase is _GREETING) and not self._closing.has_broken
 
     @property
+    def is_ending(self) -> bool:
+        """Whether the end has begun, in whatever way."""
+        return self._closing.has_begun
+
+    @property
     def has_lost_output(self) -> bool:
         """Whether nothing more can be sent. What the peer sent before that may say why."""
         return self._closing.output_lost

@@ -449,17 +449,17 @@ class ClientDriver:
     def _transmit(self, now: float, most: int | None = None) -> None:
         """Send what the socket takes now. When that fails, why may have come, and is received."""
         connection = self.connection
-        had_output = not connection.has_lost_output
         if most is None:
             transmit(self.socket, connection, now)
         else:
             transmit_some(self.socket, connection, most, now)
-        if had_output and connection.has_lost_output:
-            self._receive_rest(now)
-            transmit(self.socket, connection, now)
-        if connection.is_finished:
-            connection.finish()
-            self.is_gone = True
+        if connection.is_ending:
+            if connection.has_lost_output:
+                self._receive_rest(now)
+                transmit(self.socket, connection, now)
+            if connection.is_finished:
+                connection.finish()
+                self.is_gone = True
 
     # Whom to wake
 
