@@ -35,8 +35,8 @@ class ClientOptions:
     """Where to connect to, and how.
 
     Raises AddressError for a malformed address, for options that do not go with the address, and
-    for one where others could read the token; ValueError where the limits have no room for a
-    greeting.
+    for one where others could read the token; ContentError for a token that cannot be written, and
+    ValueError where the limits have no room for a greeting.
     """
 
     def __init__(
@@ -59,14 +59,13 @@ class ClientOptions:
             raise AddressError(f"{self.address} is without TLS; right would be tls://HOST:PORT")
         self._greeting: Final = Greeting(f"telex/{__version__}", token=token, keepalive=keepalive)
         check_room(self._greeting, self.limits)
+        if self._greeting.is_wanted:
+            self._greeting.hello(self.limits).written()
         self._tls: Final = client_context() if is_encrypted and tls is None else tls
         self._server_name: Final = server_hostname or self.address.host
 
     def connection(self, now: float) -> Connection:
-        """Make this side's end of a connection that was opened.
-
-        Raises ContentError for a token that cannot be written.
-        """
+        """Make this side's end of a connection that was opened."""
         layer = None if self._tls is None else TlsLayer(self._tls, self._server_name)
         return Connection(self.limits, self._greeting, serves=False, now=now, layer=layer)
 

@@ -29,8 +29,7 @@ _LEAST_SECONDS: Final = 0.001
 def dial(options: ClientOptions, deadline: float | None) -> tuple[ClientDriver, str]:
     """Open a connection on which messages can be sent; return its driver and the peer's address.
 
-    Raises ConnectError, with every reason, when that fails or takes until ``deadline``, and
-    ContentError for a token that cannot be written.
+    Raises ConnectError, with every reason, when that fails or takes until ``deadline``.
     """
     try:
         endpoints = resolve(options.address)

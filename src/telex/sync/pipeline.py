@@ -45,6 +45,7 @@ def _ask_more(source: Iterator[object], driver: ClientDriver, pipeline: Pipeline
     """Send as many requests as may wait."""
     try:
         while pipeline.room > 0:
+            driver.check_open()  # before anything is taken from the source
             batch = pipeline.next_batch(source)
             driver.gather(pipeline.ask, batch, time.monotonic())
             driver.flush()
