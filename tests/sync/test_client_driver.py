@@ -153,6 +153,20 @@ def test_broken_send_looks_for_the_reason_that_was_told(stage: Stage) -> None:
     assert [message.to_bytes() for message in stage.wait_for(1)] == [SMALL]
 
 
+def test_an_error_that_comes_after_closing_is_what_nobody_has_seen(stage: Stage) -> None:
+    """This side has ended the connection first, and learns all the same what the peer refused."""
+    told = problem_message("too-large", "at most 10 bytes are allowed", 1_000)
+    told.kind = "error"
+    assert not stage.driver.finish(time.monotonic())
+    stage.peer.sendall(told.to_bytes())
+    stage.peer.shutdown(socket.SHUT_WR)
+    stage.wait_for_the_end()
+    error = stage.driver.unseen_error()
+    assert str(error) == "connection closed by the peer: at most 10 bytes are allowed"
+    assert error is not None
+    assert error.code == "too-large"
+
+
 def test_reset_that_only_sending_notices_is_told_as_such(stage: Stage) -> None:
     """The system tells of it once, to whoever comes first, and then of a mere end."""
     reset(stage.peer)

@@ -172,8 +172,10 @@ class Ending:
         if self._problem is not None or self.was_told:
             return self._problem
         farewell = self._conversation.farewell
-        is_good_so_far = farewell is None or farewell.code in GOOD_ENDINGS
-        if self.broken is None and self._conversation.error is None and is_good_so_far:
+        if farewell is not None and farewell.code not in GOOD_ENDINGS:
+            reason = farewell.detail or farewell.title
+            return self.complete(ConnectionClosedError("peer", reason, code=farewell.code))
+        if self.broken is None and self._conversation.error is None:
             if not (self.is_final and self.unsent):
                 return None
             error = ConnectionClosedError("peer", "it ended before it had read all")
