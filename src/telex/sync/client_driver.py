@@ -1,9 +1,10 @@
-"""Moves the bytes of a client's connection; shared by all threads, and none of them is its own.
+"""Drives a client's connection: shared by all threads that use it, and none of them is its own.
 
 Whoever waits does the work: one of the waiting threads, the leader, waits at the socket, receives
 and sends for all, and wakes those that have what they wait for. When it leaves, the next one leads.
 The lock is held for everything but waiting, so the bytes of two messages never mix. What happens to
-the connection is decided by ``connection``, and what users call is in ``client``.
+the connection is decided by ``connection``, how bytes move is in ``pump``, and what users call is
+in ``client``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from telex.errors import ConnectionClosedError
-from telex.network.transfer import receive, receive_into, transmit, transmit_some
+from telex.sync.pump import give, take, take_rest
 from telex.sync.waiter import Waiter
 from telex.sync.wakeup import Wakeup
 from telex.sync.watch import RECEIVE, SEND, Watch
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 _NOBODY: Final = 0
 
 _NEVER: Final = math.inf
-
-_MOST_RECEIVED_AT_ONCE: Final = 256
-"""How often at most is received before a peer is held to its times: 16 MiB, more than waits in a
-socket."""
 
 
 class ClientDriver:
@@ -402,10 +399,10 @@ class ClientDriver:
         connection = self.connection
         self._is_busy = True
         if ready & RECEIVE:
-            self._receive(now)
+            take(self.socket, connection, now)
         if now >= due:
             if ready & RECEIVE:
-                self._receive_rest(now)
+                take_rest(self.socket, connection, now)
             connection.handle_deadline(now)
         if self._has_layer or not connection.is_quiet:
             self._transmit(now)
@@ -413,53 +410,10 @@ class ClientDriver:
         if self._waiters:
             self._wake_waiters()
 
-    def _receive(self, now: float) -> bool:
-        """Receive what has come, as much as one system call takes; return whether more may come."""
-        connection = self.connection
-        buffer = connection.content_buffer()
-        try:
-            if buffer is None:
-                data = receive(self.socket)
-                if not data:
-                    if data is not None:
-                        connection.receive_eof(now)
-                    return False
-                messages = connection.receive_data(data, now)
-            else:
-                with buffer:
-                    size = receive_into(self.socket, buffer)
-                if not size:
-                    if size is not None:
-                        connection.receive_eof(now)
-                    return False
-                messages = connection.content_received(size, now)
-        except ConnectionClosedError as error:
-            connection.lost(error, now)
-            return False
-        if messages:
-            connection.unread.add(messages)
-        return True
-
-    def _receive_rest(self, now: float) -> None:
-        """Receive what has come."""
-        for _ in range(_MOST_RECEIVED_AT_ONCE):
-            if not (self.connection.wants_to_read and self._receive(now)):
-                return
-
     def _transmit(self, now: float, most: int | None = None) -> None:
-        """Send what the socket takes now. When that fails, why may have come, and is received."""
-        connection = self.connection
-        if most is None:
-            transmit(self.socket, connection, now)
-        else:
-            transmit_some(self.socket, connection, most, now)
-        if connection.is_ending:
-            if connection.has_lost_output:
-                self._receive_rest(now)
-                transmit(self.socket, connection, now)
-            if connection.is_finished:
-                connection.finish()
-                self.is_gone = True
+        """Send what the socket takes now, at most ``most`` bytes."""
+        if give(self.socket, self.connection, now, most):
+            self.is_gone = True
 
     # Whom to wake
 
