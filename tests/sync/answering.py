@@ -24,5 +24,5 @@ def answering(take: Take, **options: Any) -> Iterator[tuple[Connection, Answerer
         try:
             yield connection, answerer
         finally:
-            connection._link.release()
+            connection._driver.release()
             answerer.thread.join(PATIENCE)

@@ -22,10 +22,11 @@ from telex import (
     ConnectionClosedError,
     Message,
 )
+from telex.connection import unread
 from telex.conversation.batch import BATCH_SIZE
 from telex.network.resolver import Endpoint
-from telex.sync import Connection, connect, dialing, link, reception
-from telex.sync.output import Output
+from telex.sync import Connection, connect, dialing
+from telex.sync.client_driver import ClientDriver
 from tests.sync.stage import (
     PATIENCE,
     ROOMY,
@@ -40,7 +41,7 @@ from tests.sync.stage import (
 
 SMALL = Message("small").to_bytes()
 
-STALL = "nothing is read until messages are received"
+STALL = "nothing is read until somebody takes what has come"
 
 
 @contextlib.contextmanager
@@ -55,7 +56,7 @@ def pair(**options: Any) -> Iterator[tuple[Connection, socket.socket]]:
         try:
             yield connection, peer
         finally:
-            connection._link.release()
+            connection._driver.release()
 
 
 @contextlib.contextmanager
@@ -77,7 +78,7 @@ def interrupted(when: Callable[[], object]) -> Iterator[None]:
 
 def waits_to_send(connection: Connection) -> Callable[[], bool]:
     """Return the condition that a connection waits for the network to take more."""
-    return stands_still(connection, lambda: bool(connection._link._channel.output.size))
+    return stands_still(connection, lambda: bool(connection._driver.connection.unsent))
 
 
 def waits_for_the_rest(connection: Connection) -> Callable[[], bool]:
@@ -93,8 +94,8 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
 
     def check() -> bool:
         nonlocal position, since
-        now = connection._link._channel.output.size, connection._conversation.processor.bytes_needed
-        if now != position or connection._link._is_busy or not has_begun():
+        now = connection._driver.connection.unsent, connection._conversation.processor.bytes_needed
+        if now != position or connection._driver._is_busy or not has_begun():
             position, since = now, time.monotonic()
         return time.monotonic() - since > 0.05
 
@@ -103,7 +104,7 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
 
 def has_come(connection: Connection) -> bool:
     """Say whether something has come that nobody has taken."""
-    return bool(select.select([connection._link._channel.socket], [], [], 0)[0])
+    return bool(select.select([connection._driver.socket], [], [], 0)[0])
 
 
 def fill(peer: socket.socket) -> int:
@@ -122,13 +123,13 @@ def fill(peer: socket.socket) -> int:
 def test_many_messages_take_few_system_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred thousand messages from a generator arrive in order, 64 KiB at a time."""
     sends = 0
-    send_to = Output.send_to
+    transmit = ClientDriver._transmit
 
-    def count(output: Output, *arguments: Any) -> None:
+    def count(driver: ClientDriver, *arguments: Any) -> None:
         nonlocal sends
         sends += 1
-        assert output.size < 3 * BATCH_SIZE, "it was not sent while it was made"
-        send_to(output, *arguments)
+        assert driver.connection.unsent < 3 * BATCH_SIZE, "it was not sent while it was made"
+        transmit(driver, *arguments)
 
     count_of_messages = 100_000
     size = count_of_messages * len(SMALL)
@@ -137,10 +138,10 @@ def test_many_messages_take_few_system_calls(monkeypatch: pytest.MonkeyPatch) ->
         reader = threading.Thread(target=lambda: received.extend(receive_all(peer)))
         reader.start()
         with monkeypatch.context() as patch:
-            patch.setattr(Output, "send_to", count)
+            patch.setattr(ClientDriver, "_transmit", count)
             connection.send_many(str(number) for number in range(count_of_messages))
         assert sends < 4 * size / BATCH_SIZE
-        connection._link._channel.socket.shutdown(socket.SHUT_WR)
+        connection._driver.socket.shutdown(socket.SHUT_WR)
         reader.join(PATIENCE)
     assert [message.content for message in received] == list(map(str, range(count_of_messages)))
 
@@ -157,7 +158,7 @@ def test_ctrl_c_while_many_are_gathered_loses_none_of_them() -> None:
         with pytest.raises(KeyboardInterrupt):
             connection.send_many(source())
         connection.send("three")
-        connection._link.release()
+        connection._driver.release()
         assert [message.content for message in receive_all(peer)] == ["one", "two", "three"]
 
 
@@ -206,8 +207,8 @@ def test_full_inbox_stops_receiving_and_is_told(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When neither side reads, memory is bounded and the log says why nothing moves, once."""
-    monkeypatch.setattr(reception, "INBOX_SIZE", 1_000_000)
-    monkeypatch.setattr(link, "STALL_SECONDS", 0.02)
+    monkeypatch.setattr(unread, "INBOX_SIZE", 1_000_000)
+    monkeypatch.setattr(unread, "STALL_SECONDS", 0.02)
     body = bytes(20_000_000)
     with pair() as (connection, peer):
         sent = fill(peer)
@@ -222,7 +223,7 @@ def test_full_inbox_stops_receiving_and_is_told(
         thread.start()
         connection.send(body)
         thread.join(PATIENCE)
-        assert connection._link.reception.inbox.size() < 1_600_000
+        assert connection._driver.connection.unread.size < 1_600_000
         for _ in range(sent // len(SMALL)):
             assert connection.receive(PATIENCE).content == "small"
     assert caplog.text.count(STALL) == 1
@@ -254,7 +255,7 @@ def test_ctrl_c_while_sending_leaves_the_rest_to_be_sent(chunk_size: int | None)
         reader = threading.Thread(target=lambda: received.extend(receive_all(peer)))
         reader.start()
         connection.send("next")
-        connection._link.release()
+        connection._driver.release()
         reader.join(PATIENCE)
         assert [len(message.body) for message in received] == [20_000_000, 4]
 
@@ -285,7 +286,7 @@ def test_ctrl_c_between_socket_and_message_is_noticed(monkeypatch: pytest.Monkey
     with pair() as (connection, peer):
         peer.sendall(SMALL)
         with monkeypatch.context() as patch:
-            patch.setattr(connection._link._channel, "_take", interrupt)
+            patch.setattr(unread.Unread, "add", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 connection.receive(PATIENCE)
         for use in (connection.receive, lambda: connection.send("x"), connection.close):
@@ -377,7 +378,7 @@ def test_ctrl_c_in_the_block_does_not_wait() -> None:
         with interrupted(waits_to_send(connection)), connection:
             connection.send(bytes(50_000_000))
         assert time.monotonic() - start < 9  # close() would wait 10 s
-        assert connection._link._channel.socket.fileno() == -1
+        assert connection._driver.socket.fileno() == -1
 
 
 # Connecting

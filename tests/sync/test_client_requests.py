@@ -14,9 +14,11 @@ from telex import (
     RequestTimeoutError,
     WaitTimeoutError,
 )
-from telex.conversation.conversation import Call
-from telex.sync import Connection, link, pipeline, reception
-from telex.sync.answers import answer_to
+from telex.client.pipeline import Pipeline
+from telex.connection import unread
+from telex.conversation.calls import Call
+from telex.sync import Connection
+from telex.sync.client_driver import ClientDriver
 from telex.sync.deadlines import moment_in
 from telex.sync.link import Link
 from tests.answering import Answerer, echo
@@ -26,7 +28,7 @@ from tests.sync.stage import PATIENCE, wait_until
 
 def is_forgotten(connection: Connection) -> bool:
     """Say whether a connection waits for nothing, and nobody waits at it."""
-    return not connection._conversation.outstanding and not connection._link._leader
+    return not connection._conversation.outstanding and not connection._driver._leader
 
 
 # Many at once
@@ -35,8 +37,9 @@ def is_forgotten(connection: Connection) -> bool:
 def test_nothing_is_kept_of_batches_that_are_over() -> None:
     """Not even where another thread brings the answers, so that this one waits for none."""
     with answering(echo) as (connection, _):
-        requests = pipeline.Pipeline(connection._link, range(2_000), PATIENCE, 8)
-        under_way, answers = requests._under_way, requests.answers()
+        pipeline = Pipeline(connection._driver.connection, PATIENCE, 8)
+        under_way = pipeline.under_way
+        answers = answers_to(range(2_000), connection._driver, pipeline)
         with ThreadPoolExecutor(1) as other:
             reading = other.submit(connection.receive, PATIENCE)
             for number in range(2_000):
@@ -44,20 +47,19 @@ def test_nothing_is_kept_of_batches_that_are_over() -> None:
                 answer = next(answers)
                 assert isinstance(answer, Message)
                 assert answer.content == number
-                assert len(requests._deadlines) <= 8
-            connection._link.release()
+                assert len(pipeline._deadlines) <= 8
+            connection._driver.release()
             assert isinstance(reading.exception(), ConnectionClosedError)
 
 
 def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors, answers in parts and answers too late stand in their places."""
+    wait_for = ClientDriver.wait_for
 
-    def answer_in_time(
-        call: Call, link: Link, timeout: float | None, deadline: float | None
-    ) -> Message:
+    def wait_in_time(driver: ClientDriver, call: Call, deadline: float | None) -> bool:
         """Have all the time there is for those that are answered."""
         is_answered = call.id != 6
-        return answer_to(call, link, timeout, moment_in(PATIENCE) if is_answered else deadline)
+        return wait_for(driver, call, moment_in(PATIENCE) if is_answered else deadline)
 
     def answer_some(answerer: Answerer, messages: list[Message]) -> None:
         for message in messages:
@@ -68,7 +70,7 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
             elif message.content != 5:
                 answerer.answer(message, message.content)
 
-    monkeypatch.setattr(pipeline, "answer_to", answer_in_time)
+    monkeypatch.setattr(ClientDriver, "wait_for", wait_in_time)
     with answering(answer_some) as (connection, _):
         answers = list(connection.request_many(range(7), timeout=0.2))
         expected = {1: RemoteError, 3: ContentError, 5: RequestTimeoutError}
@@ -86,9 +88,12 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
 def test_parts_that_nobody_takes_stop_the_reading(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While parts wait, others wait for their answers too, memory is bounded, and it is told."""
-    monkeypatch.setattr(reception, "INBOX_SIZE", 1_000_000)
-    monkeypatch.setattr(link, "STALL_SECONDS", 0.02)
+    """While parts wait, others wait for their answers too, memory is bounded, and it is told.
+
+    Whoever waits for an answer has four times as much read as anybody else.
+    """
+    monkeypatch.setattr(unread, "INBOX_SIZE", 500_000)
+    monkeypatch.setattr(unread, "STALL_SECONDS", 0.02)
 
     def answer(answerer: Answerer, messages: list[Message]) -> None:
         for message in messages:
@@ -108,13 +113,13 @@ def test_parts_that_nobody_takes_stop_the_reading(
         def is_told() -> bool:
             with pytest.raises(WaitTimeoutError):
                 connection.receive(0.05)
-            return "nothing is read until messages are received" in caplog.text
+            return "nothing is read until somebody takes what has come" in caplog.text
 
         wait_until(is_told, "it is told")
-        assert connection._link.reception.unread_parts < 1_200_000
+        assert connection._driver.connection.unread.parts < 2_200_000
         assert len(list(parts)) == 299
         assert connection.request("x", timeout=PATIENCE).content == "answer"
-        assert connection._link.reception.unread_parts == 0
+        assert connection._driver.connection.unread.parts == 0
 
 
 def test_forgotten_parts_are_dropped() -> None:
@@ -127,17 +132,17 @@ def test_forgotten_parts_are_dropped() -> None:
             answerer.answer(message, b"end")
 
     with answering(answer) as (connection, _):
-        link = connection._link
+        driver = connection._driver
         for is_in_the_midst in (False, True):
             parts = connection.request_parts("x", timeout=PATIENCE)
             assert next(parts).content == 0
-            assert link.reception.unread_parts
-            with link._lock:  # the garbage collector may run in a thread that is at work
-                link._is_busy = is_in_the_midst
+            assert driver.connection.unread.parts
+            with driver._lock:  # the garbage collector may run in a thread that is at work
+                driver._is_busy = is_in_the_midst
                 del parts
-                link._is_busy = False
+                driver._is_busy = False
             connection.ping()
-            assert link.reception.unread_parts == 0
+            assert driver.connection.unread.parts == 0
             assert is_forgotten(connection)
 
 

@@ -23,6 +23,7 @@ from telex import (
     RequestTimeoutError,
     WaitTimeoutError,
 )
+from telex.connection import unread
 from telex.connection.inbox import Inbox
 from telex.conversation.error_content import problem_message, read_problem
 from telex.sync import Connection, connect, ending, reception
@@ -59,19 +60,19 @@ class Worker:
 
 def leads(connection: Connection, worker: Worker) -> bool:
     """Say whether a worker waits at the socket."""
-    return connection._link._leader == worker.thread.ident
+    return connection._driver._leader == worker.thread.ident
 
 
 def follows(connection: Connection, count: int) -> Callable[[], bool]:
     """Return the condition that so many threads wait for the one at the socket."""
-    return lambda: len(connection._link._followers) == count
+    return lambda: len(connection._driver._waiters) == count
 
 
 def is_left_alone(connection: Connection) -> bool:
     """Say whether nobody waits, and nothing is waited for."""
     return (
-        not connection._link._leader
-        and not connection._link._followers
+        not connection._driver._leader
+        and not connection._driver._waiters
         and not connection._conversation.outstanding
     )
 
@@ -83,7 +84,7 @@ def waiting_for(connection: Connection, subject: str, timeout: float = PATIENCE)
     worker = Worker(lambda: connection.request("x", subject=subject, timeout=timeout).content)
     wait_until(
         lambda: (
-            calls.next_id > begun and (leads(connection, worker) or connection._link._followers)
+            calls.next_id > begun and (leads(connection, worker) or connection._driver._waiters)
         ),
         "the thread waits",
     )
@@ -150,7 +151,7 @@ def test_messages_of_several_threads_never_mix() -> None:
         reader = Worker(lambda: read(peer))
         for worker in [Worker(partial(send, name)) for name in range(6)]:
             worker.outcome()
-        connection._link.release()
+        connection._driver.release()
         reader.outcome()
     for name in range(6):
         assert [number for sender, number in received if sender == name] == list(range(40))
@@ -164,7 +165,7 @@ def never_answering() -> Iterator[tuple[Connection, socket.socket]]:
         peer, _ = listener.accept()
     with peer:
         yield connection, peer
-        connection._link.release()
+        connection._driver.release()
 
 
 def test_timeouts_of_some_threads_are_nothing_to_the_others() -> None:
@@ -219,7 +220,7 @@ class NoticingLock:
 
     def __init__(self, connection: Connection) -> None:
         self.is_waited_for = threading.Event()
-        self._lock = connection._link._lock
+        self._lock = connection._driver._lock
 
     def __enter__(self) -> None:
         if not self._lock.acquire(blocking=False):
@@ -237,7 +238,7 @@ def test_an_end_does_not_overtake_the_messages_before_it(monkeypatch: pytest.Mon
     add = Inbox.add
     with never_answering() as (connection, peer):
         lock = NoticingLock(connection)
-        monkeypatch.setattr(connection._link, "_lock", lock)
+        monkeypatch.setattr(connection._driver, "_lock", lock)
 
         def add_late(inbox: Inbox, messages: list[Message]) -> None:
             other = Worker(lambda: [message.content for message in connection])
@@ -250,7 +251,7 @@ def test_an_end_does_not_overtake_the_messages_before_it(monkeypatch: pytest.Mon
 
         monkeypatch.setattr(Inbox, "add", add_late)
         peer.sendall(Message("last").to_bytes() + farewell.to_bytes())
-        connection._link.wait(lambda: others)
+        connection._driver.wait(lambda: others)
         assert others[0].outcome() == ["last"]
 
 
@@ -258,7 +259,7 @@ def test_room_that_is_made_while_it_is_looked_for_is_seen(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who takes the message that leaves no room, just then, has the reading go on."""
-    monkeypatch.setattr(reception, "INBOX_SIZE", 1_000)
+    monkeypatch.setattr(unread, "INBOX_SIZE", 250)
     size = Inbox.size
     takers: list[Worker] = []
 
@@ -280,47 +281,24 @@ def test_room_that_is_made_while_it_is_looked_for_is_seen(
     assert "nothing is read" not in caplog.text
 
 
-def test_closing_while_others_take_messages_drops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is dropped is looked through for problems, whatever another thread takes meanwhile."""
-    problem = problem_message("out-of-stock", "no more of these", 1_000)
-    problem.kind = "error"
-
-    def read_while_one_is_taken(message: Message, code: str) -> object:
-        Worker(lambda: connection.receive(0)).outcome()
-        return read_problem(message, code)
-
-    with never_answering() as (connection, peer):
-        peer.sendall(problem.to_bytes() * 3)
-        wait_until_here(connection, 3)
-        monkeypatch.setattr(ending, "read_problem", read_while_one_is_taken)
-        with pytest.raises(ConnectionClosedError, match="out-of-stock: no more of these"):
-            connection.close(timeout=0.1)
-
-
-def wait_until_here(connection: Connection, count: int) -> None:
-    """Wait until so many messages have come and not been taken."""
-    messages = connection._link.reception.inbox.messages
-    assert connection._link.wait(lambda: len(messages) == count, time.monotonic() + PATIENCE)
-
-
 def test_chunks_that_another_thread_has_sent_are_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The one who reads sends all the rest, before the one who sends in pieces waits for that."""
     body = bytes(20_000_000)
-    wait_to_send = Link.wait_to_send
+    wait_to_send = ClientDriver.wait_to_send
     readers: list[Worker] = []
 
-    def wait_late(link: Link, mark: int | None = None) -> None:
+    def wait_late(driver: ClientDriver, mark: int | None = None) -> None:
         readers.append(Worker(lambda: receive_exactly(peer, len(Message(body).to_bytes()))))
-        wait_until(lambda: not link._channel.output.size, "the other thread has sent the rest")
-        wait_to_send(link, mark)
+        wait_until(lambda: not driver.connection.unsent, "the other thread has sent the rest")
+        wait_to_send(driver, mark)
 
     with never_answering() as (connection, peer):
         waiting_for(connection, "reading")
         asked = Message("x", kind="request", subject="reading", id=1).to_bytes()
         assert receive_exactly(peer, len(asked)) == asked
-        monkeypatch.setattr(Link, "wait_to_send", wait_late)
+        monkeypatch.setattr(ClientDriver, "wait_to_send", wait_late)
         Worker(lambda: connection.send(body, chunk_size=1_000_000)).outcome()
         readers[0].outcome()
 
@@ -415,16 +393,16 @@ def test_closing_wakes_whoever_reads() -> None:
             connection.close(timeout=0.1)
         with pytest.raises(ConnectionClosedError, match=r"close\(\) was called"):
             reader.outcome()
-        assert connection._link._channel.socket.fileno() == -1
+        assert connection._driver.socket.fileno() == -1
 
 
 def test_closing_twice_waits_for_the_first() -> None:
     """Whoever closes a connection that is being closed returns when it is."""
     with never_answering() as (connection, _):
         first = Worker(lambda: connection.close(timeout=0.2))
-        wait_until(lambda: connection._link.reception.is_closing, "it is being closed")
+        wait_until(lambda: connection._driver.is_closing, "it is being closed")
         connection.close()
-        assert connection._link.is_released
+        assert connection._driver.is_released
         with pytest.raises(WaitTimeoutError):
             first.outcome()
 
@@ -500,8 +478,8 @@ def test_ctrl_c_at_any_moment_leaves_the_others_at_work(count: int) -> None:
             for worker in workers:
                 with contextlib.suppress(ConnectionClosedError):
                     worker.outcome()
-            assert not connection._link._followers
-            assert not connection._link._leader
+            assert not connection._driver._waiters
+            assert not connection._driver._leader
 
 
 def test_ctrl_c_hands_the_reading_on() -> None:
@@ -520,7 +498,7 @@ def test_ctrl_c_hands_the_reading_on() -> None:
 
 def ask_second(connection: Connection) -> object:
     """Ask when somebody else reads already."""
-    wait_until(lambda: connection._link._leader, "somebody reads")
+    wait_until(lambda: connection._driver._leader, "somebody reads")
     return connection.request("x", subject="second", timeout=PATIENCE).content
 
 
@@ -532,7 +510,7 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
         assert main is not None
 
         def ring() -> None:
-            wait_until(lambda: connection._link._leader == main, "it waits")
+            wait_until(lambda: connection._driver._leader == main, "it waits")
             signal.pthread_kill(main, signal.SIGALRM)
 
         ringing = threading.Thread(target=ring)
@@ -543,4 +521,4 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
             ringing.join(PATIENCE)
         finally:
             signal.signal(signal.SIGALRM, previous)
-        assert connection._link._channel.socket.fileno() == -1
+        assert connection._driver.socket.fileno() == -1

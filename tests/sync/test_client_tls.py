@@ -53,7 +53,7 @@ def encrypted_pair(
     peer.settimeout(PATIENCE)
     with peer:
         yield connection, peer
-        connection._link.release()
+        connection._driver.release()
 
 
 # Agreeing on TLS
@@ -89,9 +89,9 @@ def test_sending_returns_when_the_last_encrypted_byte_has_gone(
 ) -> None:
     """What TLS adds to the messages is waited for as well."""
     with encrypted_pair(authority, server_side) as (connection, _):
-        link = connection._link
-        monkeypatch.setattr(link._channel, "socket", SlowSocket(link._channel.socket))
+        driver = connection._driver
+        monkeypatch.setattr(driver, "socket", SlowSocket(driver.socket))
         connection.send_many([bytes(50_000)])
-        assert link._channel.output.size == 0
+        assert driver.connection.unsent == 0
         connection.send(bytes(50_000))
         assert link._channel.output.size == 0

@@ -35,7 +35,8 @@ class ClientOptions:
     """Where to connect to, and how.
 
     Raises AddressError for a malformed address, for options that do not go with the address, and
-    where others could read the token; ValueError where the limits have no room for a greeting.
+    for one where others could read the token; ContentError for a token that cannot be written, and
+    ValueError where the limits have no room for a greeting.
     """
 
     def __init__(
@@ -58,16 +59,19 @@ class ClientOptions:
             raise AddressError(f"{self.address} is without TLS; right would be tls://HOST:PORT")
         self._greeting: Final = Greeting(f"telex/{__version__}", token=token, keepalive=keepalive)
         check_room(self._greeting, self.limits)
+        if self._greeting.is_wanted:
+            self._greeting.hello(self.limits).written()
         self._tls: Final = client_context() if is_encrypted and tls is None else tls
         self._server_name: Final = server_hostname or self.address.host
 
     def connection(self, now: float) -> Connection:
-        """Make this side's end of a connection that was opened.
-
-        Raises ContentError for a token that cannot be written.
-        """
+        """Make this side's end of a connection that was opened."""
         layer = None if self._tls is None else TlsLayer(self._tls, self._server_name)
         return Connection(self.limits, self._greeting, serves=False, now=now, layer=layer)
+
+    def no_welcome_error(self, timeout: float | None) -> ConnectError:
+        """Make the error for a server that did not answer the hello within ``timeout`` seconds."""
+        return ConnectError(str(self.address), f"no welcome came within {timeout or 0.0:g} s")
 
     def connect_error(self, failures: Mapping[str, Exception]) -> ConnectError:
         """Make one error of all that was tried, by the name of what was tried.
@@ -82,6 +86,17 @@ class ClientOptions:
         error = ConnectError(str(self.address), "; ".join(reasons))
         error.__cause__ = next(filter(is_about_certificates, causes), causes[0])
         return error
+
+
+def handshake_error(connection: Connection) -> Exception:
+    """Return what went wrong where both sides have not agreed on the layer, TLS."""
+    broken = connection.ending.broken
+    if broken is None:
+        return ConnectionError("it ended the connection instead of agreeing on TLS")
+    if broken.code == "timeout":
+        return TimeoutError(broken.reason)
+    cause = broken.__cause__
+    return cause if isinstance(cause, Exception) else broken
 
 
 def is_about_certificates(error: BaseException | None) -> bool:

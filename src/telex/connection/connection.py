@@ -260,7 +260,8 @@ class Connection:
             ending.reach()
             self.conversation.data_to_send()
             self._output.discard()
-            self._layer = None
+            if self.is_established:
+                self._layer = None
         return ending
 
     def check_open(self) -> None:
@@ -299,6 +300,27 @@ class Connection:
     def is_established(self) -> bool:
         """Whether messages can be sent: there is no layer, or it is agreed on."""
         return self._layer is None or self._layer.is_established
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more may be said: neither side has ended the connection, and nothing broke it."""
+        phase = self.conversation.phase
+        return (phase is _OPEN or phase is _GREETING) and not self._closing.has_broken
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end has begun, in whatever way."""
+        return self._closing.has_begun
+
+    @property
+    def has_lost_output(self) -> bool:
+        """Whether nothing more can be sent. What the peer sent before that may say why."""
+        return self._closing.output_lost
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether the network has yet to take something that ``data_to_send`` has returned."""
+        return self._output.size > 0
 
     @property
     def is_idle(self) -> bool:
@@ -429,7 +451,7 @@ class Connection:
             self.conversation.identity = layer.identity or self.conversation.identity
         messages = self._take(said) if said else []
         if layer.error is not None:
-            self.ending.break_with(layer.error)
+            self.ending.break_with(layer.error, explains=True)
             self.ending.end_conversation()
         elif layer.has_ended:
             self._closing.end_input()

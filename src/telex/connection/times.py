@@ -113,7 +113,9 @@ class Times:
         """Say that nothing is taken; the answers that are awaited behind it cannot come."""
         unread = self._unread
         waiting = f"{unread.size:,} bytes of messages and parts of answers"
-        logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
+        if not unread.stall_was_told:
+            unread.stall_was_told = True
+            logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
         for call in unread.awaited:
             if not call.is_done:
                 self._conversation.abandon(call)

@@ -64,9 +64,11 @@ def reason_of(error: Exception) -> str:
 
 
 def ended_by_peer(error: OSError, unsent: int = 0) -> ConnectionClosedError:
-    """Return the Telex error for a connection that broke while it was in use."""
+    """Return the Telex error for a connection that broke while it was in use, with its cause."""
     words = _PLAIN_WORDS.get(error.errno or 0) or reason_of(error)
-    return ConnectionClosedError("peer", words, unsent=unsent)
+    ended = ConnectionClosedError("peer", words, unsent=unsent)
+    ended.__cause__ = error
+    return ended
 
 
 def without_frames(error: Error) -> Error:

@@ -72,7 +72,7 @@ def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
             if len(pieces) == 1 and len(pieces[0]) <= MAX_BYTES:
                 sent = offered = len(pieces[0])
             else:
-                pieces = _bounded(pieces)
+                pieces = _bounded(pieces, MAX_BYTES)
                 sent = offered = sum(map(len, pieces))
             try:
                 sent = sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces)
@@ -93,16 +93,28 @@ def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
         sender.output_ended(now)
 
 
+def transmit_some(sock: socket.socket, sender: Sender, most: int, now: float) -> None:
+    """Send at most ``most`` bytes with one system call; else as ``transmit``."""
+    pieces = _bounded(sender.data_to_send(), most)
+    try:
+        if pieces:
+            sender.data_sent(sock.sendmsg(pieces))
+    except BlockingIOError:
+        return
+    except OSError as error:
+        sender.output_lost(ended_by_peer(error), now)
+
+
 def end_output(sock: socket.socket) -> None:
     """End the output of a connection; bytes of the peer can still be received."""
     with contextlib.suppress(OSError):  # the connection has ended already
         sock.shutdown(socket.SHUT_WR)
 
 
-def _bounded(pieces: list[bytes | memoryview]) -> list[bytes | memoryview]:
-    """Return the first ``MAX_BYTES`` bytes of the pieces."""
+def _bounded(pieces: list[bytes | memoryview], most: int) -> list[bytes | memoryview]:
+    """Return as many pieces, and of the last one as much, as ``most`` bytes are."""
     bounded: list[bytes | memoryview] = []
-    room = MAX_BYTES
+    room = most
     for piece in pieces:
         if len(piece) >= room:
             bounded.append(memoryview(piece)[:room])

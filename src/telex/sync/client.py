@@ -1,7 +1,7 @@
 """The blocking client: ``connect()``, and the connection that it gives.
 
 All input and output happens in the threads that call. What users call is here; what happens to a
-connection meanwhile is the link's. It does not know the wire format, and it decides nothing about
+connection meanwhile is the driver's. It does not know the wire format, and it decides nothing about
 what messages mean.
 """
 
@@ -9,45 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import time
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
-from telex.address import check_is_safe_for_tokens, meant_by
-from telex.conversation.conversation import Greeting, Phase
-from telex.conversation.greeting import check_room
-from telex.errors import (
-    ConnectError,
-    ConnectionClosedError,
-    RequestTimeoutError,
-    TelexError,
-    WaitTimeoutError,
-)
-from telex.limits import Limits
-from telex.log import safe_logger
-from telex.network.os_errors import NO_END
-from telex.sync.answers import answer_to
+from telex.client.answers import answer_of, late_error, late_ping_error, raise_error_of
+from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
+from telex.client.options import ClientOptions
+from telex.client.pipeline import Pipeline
+from telex.conversation.states import Phase
+from telex.errors import TelexError, WaitTimeoutError
 from telex.sync.deadlines import moment_in
-from telex.sync.dialing import Dialing
-from telex.sync.link import Link
+from telex.sync.dialing import dial
 from telex.sync.parts import Parts
-from telex.sync.pipeline import Pipeline
-from telex.version import __version__
+from telex.sync.pipeline import answers_to
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self, Unpack
 
     from telex.address import Address
     from telex.application.peer import MessageKeywords
+    from telex.limits import Limits
+    from telex.sync.client_driver import ClientDriver
     from telex.wire.message import Message
 
-_PATIENCE_AFTER_ERROR: Final = 1.0
-
-_AGENT: Final = f"telex/{__version__}"
-
-logger: Final = safe_logger("telex.client")
+_NO_KEYWORDS: Final[MessageKeywords] = {}
 
 
 def connect(
@@ -80,26 +69,29 @@ def connect(
     Traceback (most recent call last):
     telex.errors.ConnectError: cannot connect to tcp://127.0.0.1:1: connection refused
     """
-    wanted = meant_by(address)
-    if token is not None and not insecure:
-        check_is_safe_for_tokens(wanted)
-    kept = limits or Limits()
     deadline = moment_in(timeout)
-    greeting = Greeting(_AGENT, token=token, keepalive=keepalive)
-    check_room(greeting, kept)
-    dialed = Dialing(wanted, kept, tls, server_hostname).open(deadline)
-    link = Link(dialed.socket, kept, greeting, dialed.encryption, dialed.early)
+    options = ClientOptions(
+        address,
+        limits=limits,
+        token=token,
+        keepalive=keepalive,
+        tls=tls,
+        server_hostname=server_hostname,
+        insecure=insecure,
+    )
+    driver, peer_address = dial(options, deadline)
     try:
-        link.flush()
-        conversation = link.conversation
-        if not link.wait(lambda: conversation.phase is not Phase.GREETING, deadline):
-            link.check_usable()
-            raise ConnectError(str(wanted), f"no welcome came within {timeout:g} s")
-        link.check_open()
+        conversation = driver.connection.conversation
+        if conversation.phase is Phase.GREETING:
+            driver.flush()
+            if not driver.wait(lambda: conversation.phase is not Phase.GREETING, deadline):
+                driver.check_usable()
+                raise options.no_welcome_error(timeout)
+        driver.check_open()
     except BaseException:
-        link.release()
+        driver.release()
         raise
-    return Connection(link, wanted, dialed.peer_address)
+    return Connection(driver, options.address, peer_address)
 
 
 class Connection:
@@ -125,13 +117,15 @@ class Connection:
     'hello you'
     """
 
-    def __init__(self, link: Link, address: Address, peer_address: str) -> None:
+    def __init__(self, driver: ClientDriver, address: Address, peer_address: str) -> None:
         self.address: Final = address
         """What was connected to."""
         self.peer_address: Final = peer_address
         """Where the peer actually is, such as ``127.0.0.1:7766``."""
-        self._link: Final = link
-        self._conversation: Final = link.conversation
+        self._driver: Final = driver
+        self._conversation: Final = driver.connection.conversation
+        # Whatever is sent goes through this: tracing writes headers here.
+        self._prepare: Callable[[object, MessageKeywords], Message] = message_from
 
     def __repr__(self) -> str:
         return f"<telex.sync.Connection to {self.address}, {self._conversation.phase.value}>"
@@ -156,14 +150,14 @@ class Connection:
             raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
         if delay < 0:
             raise ValueError(f"delay must not be negative, not {delay}")
-        message = message_from(content, keywords)
-        link = self._link
-        link.look_for_end()
+        message = self._prepare(content, keywords)
+        driver = self._driver
+        driver.look_for_end()
         if chunk_size is None:
-            link.say(self._conversation.send, message)
-            link.flush()
+            driver.say(self._conversation.send, message)
+            driver.flush()
         else:
-            link.gather(self._conversation.send, message)
+            driver.gather(self._conversation.send, message)
             self._flush_in_chunks(chunk_size, delay)
 
     def send_many(self, messages: Iterable[object]) -> None:
@@ -173,9 +167,9 @@ class Connection:
         ``send`` is the right way. When the iterable raises, or something in it cannot be sent, what
         came before it is sent. Raises what ``send`` raises.
         """
-        link, conversation = self._link, self._conversation
-        link.look_for_end()
-        items = iter(messages)
+        driver, conversation = self._driver, self._conversation
+        driver.look_for_end()
+        items = iter(self._prepared(messages))
         has_more = True
         while has_more:
             batch: list[Message] = []
@@ -183,12 +177,12 @@ class Connection:
                 has_more = conversation.fill(batch, items)
             except BaseException as error:
                 with contextlib.suppress(TelexError):  # the error on its way matters more
-                    link.gather(conversation.send_many, batch)
+                    driver.gather(conversation.send_many, batch)
                 if isinstance(error, Exception):
-                    link.flush()
+                    driver.flush()
                 raise
-            link.gather(conversation.send_many, batch)
-            link.flush()
+            driver.gather(conversation.send_many, batch)
+            driver.flush()
 
     def request(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -200,9 +194,12 @@ class Connection:
         the answer comes in several parts, and what ``send`` raises. After a timeout the request is
         forgotten, and its answer is dropped when it comes.
         """
+        driver = self._driver
         deadline = moment_in(timeout)
-        call = self._link.say(self._conversation.request, message_from(content, keywords))
-        return answer_to(call, self._link, timeout, deadline)
+        call = driver.say(self._conversation.request, self._prepare(content, keywords))
+        if not driver.wait_for(call, deadline):
+            raise late_error(call.subject, timeout)
+        return call.reply or answer_of(call, driver.connection)
 
     def request_many(
         self, requests: Iterable[object], *, timeout: float | None = None, most: int = 256
@@ -222,7 +219,8 @@ class Connection:
         """
         if most < 1:
             raise ValueError(f"most must be at least 1, not {most}")
-        return Pipeline(self._link, requests, timeout, most).answers()
+        pipeline = Pipeline(self._driver.connection, timeout, most)
+        return answers_to(self._prepared(requests), self._driver, pipeline)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -236,24 +234,19 @@ class Connection:
             for part in connection.request_parts("2026", subject="orders.list"):
                 print(part.content)
         """
-        return Parts(self._link, message_from(content, keywords), timeout)
+        return Parts(self._driver, self._prepare(content, keywords), timeout)
 
     def ping(self, timeout: float | None = 10.0) -> float:
         """Ask the peer for a sign of life; return how long that took, in seconds.
 
         Raises RequestTimeoutError and ConnectionClosedError.
         """
-        link = self._link
+        driver = self._driver
         begin = time.monotonic()
-        call = link.say(self._conversation.ping)
-        try:
-            if not link.wait(lambda: call.is_done, moment_in(timeout)):
-                link.check_usable()
-                raise RequestTimeoutError("the answer to a ping", timeout or 0.0)
-        finally:
-            if not call.is_done:
-                link.abandon(call)
-        link.raise_error_of(call)
+        call = driver.say(self._conversation.ping)
+        if not driver.wait_for(call, moment_in(timeout)):
+            raise late_ping_error(timeout)
+        raise_error_of(call, driver.connection)
         return time.monotonic() - begin
 
     def receive(self, timeout: float | None = None) -> Message:
@@ -263,27 +256,27 @@ class Connection:
         time, and ConnectionClosedError when the connection has ended, with the ProtocolError as its
         cause when what came is not a message.
         """
-        link = self._link
+        driver = self._driver
         deadline = moment_in(timeout)
-        while (message := link.take_message()) is None:
-            if not link.has_more:
-                raise link.closed_error()
-            if not link.wait(self._need_not_wait, deadline) and link.is_alive:
+        while (message := driver.take_message()) is None:
+            if not driver.has_more:
+                raise driver.closed_error()
+            if not driver.wait(self._need_not_wait, deadline) and driver.is_alive:
                 raise WaitTimeoutError("a message", timeout or 0.0)
         return message
 
     def __iter__(self) -> Iterator[Message]:
-        link = self._link
-        while not link.reception.is_closing:
-            message = link.take_message()
+        driver = self._driver
+        while not driver.is_closing:
+            message = driver.take_message()
             if message is not None:
                 yield message
-            elif link.has_more:
-                link.wait(self._need_not_wait)
-            elif link.ended_well or link.reception.is_closing:
+            elif driver.has_more:
+                driver.wait(self._need_not_wait)
+            elif driver.ended_well or driver.is_closing:
                 return
             else:
-                raise link.closed_error()
+                raise driver.closed_error()
 
     def close(self, timeout: float = 10.0) -> None:
         """Send what is unsent, wait until the peer has read all and ends too, and close.
@@ -294,24 +287,21 @@ class Connection:
         seconds: raises WaitTimeoutError when the peer has not ended by then, so that it may not
         have read all, unless it may be at work on what was given up. Harmless when repeated.
         """
-        link = self._link
+        driver = self._driver
         deadline = moment_in(timeout)
-        if link.reception.is_closing:
-            link.wait(lambda: link.is_released, deadline)
+        if driver.is_closing:
+            driver.wait(lambda: driver.is_released, deadline)
             return
+        error: TelexError | None
         try:
-            has_ended = link.finish(deadline)
-            error = link.unseen_error()
+            has_ended = driver.finish(deadline)
+            error = driver.unseen_error()
+            if error is None and not has_ended:
+                error = driver.connection.ending.overdue_error(timeout)
         finally:
-            link.release()
+            driver.release()
         if error is not None:
             raise error
-        if has_ended:
-            return
-        if link.ending.unsent:
-            reason = f"the peer did not read on for {timeout:g} s"
-            raise ConnectionClosedError("us", reason, unsent=link.ending.unsent)
-        raise WaitTimeoutError(NO_END, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -327,18 +317,26 @@ class Connection:
         elif isinstance(exception, Exception):
             self._close_after(exception)
         else:
-            self._link.release()
+            self._driver.release()
+
+    def _prepared(self, items: Iterable[object]) -> Iterable[object]:
+        """Return the messages to be sent for messages and contents."""
+        prepare = self._prepare
+        if prepare is message_from:
+            return items
+        return map(prepare, items, repeat(_NO_KEYWORDS))
 
     def _need_not_wait(self) -> bool:
         """Whether a message is here, or none will come."""
-        return bool(self._link.reception.inbox.messages) or not self._link.is_open
+        connection = self._driver.connection
+        return connection.unread.count > 0 or not connection.is_open
 
     def _flush_in_chunks(self, chunk_size: int, delay: float) -> None:
-        link = self._link
+        driver = self._driver
         before = self._conversation.bytes_to_send
-        while left := link.send_some(chunk_size):
+        while left := driver.send_some(chunk_size):
             if left == before:
-                link.wait_to_send()
+                driver.wait_to_send()
             else:
                 time.sleep(delay)
             before = left
@@ -346,7 +344,6 @@ class Connection:
     def _close_after(self, exception: Exception) -> None:
         """Close while an exception is on its way to the caller, which matters more."""
         try:
-            self.close(_PATIENCE_AFTER_ERROR)
+            self.close(PATIENCE_AFTER_ERROR)
         except TelexError as error:
-            name = type(exception).__name__
-            logger.warning("%s: %s, after a %s", self.peer_address, error, name)
+            log_failed_close(self.peer_address, error, exception)

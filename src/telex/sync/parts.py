@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from telex.application.session import about
-from telex.errors import RequestTimeoutError
+from telex.client.answers import late_part_error, raise_error_of
 from telex.sync.deadlines import moment_in
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from telex.conversation.conversation import Call
-    from telex.sync.link import Link
+    from telex.conversation.calls import Call
+    from telex.sync.client_driver import ClientDriver
     from telex.wire.message import Message
 
 
@@ -26,8 +25,8 @@ class Parts:
     Whoever loses interest lets go of it, or calls ``close()``: parts that still come are dropped.
     """
 
-    def __init__(self, link: Link, request: Message, timeout: float | None) -> None:
-        self._link: Final = link
+    def __init__(self, driver: ClientDriver, request: Message, timeout: float | None) -> None:
+        self._driver: Final = driver
         self._request: Final = request
         self._timeout: Final = timeout
         self._answer: _Answer | None = None
@@ -41,22 +40,24 @@ class Parts:
         deadline = moment_in(self._timeout)
         if self._is_closed:
             raise StopIteration
+        driver = self._driver
         answer = self._answer
         if answer is None:
-            answer = self._answer = _Answer(self._link)
+            answer = self._answer = _Answer(driver)
             try:
-                self._link.say(answer.ask, self._request)
+                driver.say(answer.ask, self._request)
             except Exception:
                 self.close()
                 raise
-        if not self._link.wait(answer.has_progressed, deadline):
+        if not driver.wait(answer.has_progressed, deadline, answer.call):
             self.close()
-            self._link.check_usable()
-            which = "the next part of the answer" if self._has_begun else "the answer"
-            raise RequestTimeoutError(f"{which} to {about(self._request)}", self._timeout or 0.0)
+            driver.check_usable()
+            subject = self._request.subject
+            raise late_part_error(subject, self._timeout, has_begun=self._has_begun)
         if not answer.parts:
             self.close()
-            answer.raise_error()
+            if answer.call is not None:
+                raise_error_of(answer.call, driver.connection)
             raise StopIteration
         self._has_begun = True
         return answer.take()
@@ -69,46 +70,41 @@ class Parts:
             answer.give_up()
 
     def __del__(self) -> None:
-        # Whoever collects the garbage may be in the midst of the link's work, or of another one's.
+        # Whoever collects the garbage may be in the midst of the driver's work, or of another's.
         if self._answer is not None:
-            self._link.do_later(self._answer.give_up)
+            self._driver.do_later(self._answer.give_up)
 
 
 class _Answer:
     """The parts that have come, apart from whoever takes them: that one may go away."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, driver: ClientDriver) -> None:
         self.parts: Final[deque[Message]] = deque()
-        self._link: Final = link
-        self._call: Call | None = None
+        self.call: Call | None = None
+        self._driver: Final = driver
 
     def ask(self, request: Message) -> None:
         """Send the request."""
-        call = self._call = self._link.conversation.request(request)
+        call = self.call = self._driver.connection.conversation.request(request)
         call.on_progress = self._note_progress
 
     def has_progressed(self) -> bool:
         """Whether a part is here, or none will come."""
-        return bool(self.parts) or self._call is None or self._call.is_done
-
-    def raise_error(self) -> None:
-        """Raise the error with which the answer has ended, if it has."""
-        if self._call is not None:
-            self._link.raise_error_of(self._call)
+        return bool(self.parts) or self.call is None or self.call.is_done
 
     def take(self) -> Message:
         """Take the next part."""
         part = self.parts.popleft()
-        self._link.hold_parts(-part.memory_size)
+        self._driver.consumed(part.memory_size)
         return part
 
     def give_up(self) -> None:
-        """Want no more of it."""
-        if self._call is not None:
-            self._link.give_up(self._call, self.parts)
+        """Want no more of it, and drop the parts that came."""
+        if self.call is not None:
+            self._driver.give_up(self.call, self.parts)
 
     def _note_progress(self) -> None:
-        assert self._call is not None
-        new = self._call.take_parts()
+        assert self.call is not None
+        new = self.call.take_parts()
         self.parts.extend(new)
-        self._link.hold_parts(sum([part.memory_size for part in new]))
+        self._driver.connection.unread.hold(sum([part.memory_size for part in new]))

@@ -42,12 +42,12 @@ class Watch:
             else:
                 self._poll.unregister(self._socket)
 
-    def wait(self, deadline: float | None) -> int:
+    def wait(self, deadline: float) -> int:
         """Wait until the socket is ready; return for what, or 0 when it was woken or too late.
 
         An end or an error of the connection counts as something to receive.
         """
-        if deadline is None:
+        if deadline == math.inf:
             found = self._poll.poll(None)
         else:
             seconds = min(deadline - time.monotonic(), _LONGEST_POLL)

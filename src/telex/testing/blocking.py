@@ -14,13 +14,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.connection.connection import Connection
 from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.network.sockets import prepare
 from telex.server.registry import Registry
-from telex.sync.client import Connection
+from telex.sync import client
+from telex.sync.client_driver import ClientDriver
 from telex.sync.deadlines import moment_in
-from telex.sync.link import Link
 from telex.sync.loop import Loop
 from telex.sync.server_driver import ServerDriver
 from telex.testing.joined_address import ADDRESS, AGENT
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from telex.application.application import Application
     from telex.application.dispatcher import Run
     from telex.application.peer import Peer
-    from telex.conversation.conversation import Call
+    from telex.conversation.calls import Call
     from telex.limits import Limits
-    from telex.sync.link import Said
+    from telex.sync.client_driver import Said
     from telex.testing.failures import Failures
     from telex.wire.message import Message
 
@@ -41,15 +42,15 @@ _LAST_SECONDS: Final = 1.0
 """How long the server's end may take to end after the client's."""
 
 
-class JoinedConnection(Connection):
+class JoinedConnection(client.Connection):
     """A ``telex.sync.Connection`` to an application; made by ``with connected(app)``.
 
     When ``send`` returns, the message has been handled. If the handler of a request fails, the
     exception of the handler is the ``__cause__`` of the RemoteError.
     """
 
-    def __init__(self, link: Link, peer: Peer, failures: list[BaseException]) -> None:
-        super().__init__(link, ADDRESS, str(ADDRESS))
+    def __init__(self, driver: ClientDriver, peer: Peer, failures: list[BaseException]) -> None:
+        super().__init__(driver, ADDRESS, str(ADDRESS))
         self.peer: Final = peer
         """This connection, as the ``peer`` of handlers."""
         self.failures: Final = failures
@@ -97,8 +98,8 @@ class Joint:
         except BaseException:
             self._server.close()
             raise
-        link = _Link(self._server, limits, patience, failures)
-        self.connection: Final = JoinedConnection(link, self._server.peer, failures)
+        driver = _ClientDriver(self._server, limits, patience, failures)
+        self.connection: Final = JoinedConnection(driver, self._server.peer, failures)
         self._shutdown_hooks: Final = application.shutdown_hooks
         self._failures: Final = failures
 
@@ -200,13 +201,14 @@ class _ServerDriver(ServerDriver):
         self._work(run)
 
 
-class _Link(Link):
+class _ClientDriver(ClientDriver):
     """The client's end, which has the server work instead of waiting for it."""
 
     def __init__(
         self, server: _Server, limits: Limits, patience: float, failures: Failures
     ) -> None:
-        super().__init__(server.near, limits, Greeting(AGENT))
+        now = time.monotonic()
+        super().__init__(server.near, Connection(limits, Greeting(AGENT), serves=False, now=now))
         self._server: Final = server
         self._patience: Final = patience
         self._failures: Final = failures
@@ -221,11 +223,6 @@ class _Link(Link):
         self._server.check_is_not_at_work()
         return super().gather(how, *arguments)
 
-    def raise_error_of(self, call: Call) -> None:
-        """Raise the error with which a call has ended; its cause is what the handler raised."""
-        self._failures.explain(call)
-        super().raise_error_of(call)
-
     def flush(self) -> None:
         """Give all that was said to the server, and have it work."""
         super().flush()
@@ -237,7 +234,19 @@ class _Link(Link):
         self._server.work()
         return left
 
-    def wait(self, is_ready: Callable[[], object], deadline: float | None = None) -> bool:
+    def wait_for(self, call: Call, deadline: float | None) -> bool:
+        """Wait for an answer; an error in its place has what the handler raised as its cause."""
+        try:
+            return super().wait_for(call, deadline)
+        finally:
+            self._failures.explain(call)
+
+    def wait(
+        self,
+        is_ready: Callable[[], object],
+        deadline: float | None = None,
+        awaited: Call | None = None,
+    ) -> bool:
         """Have both ends work until ``is_ready()``; return whether it became so.
 
         Returns False when ``deadline`` passes, or the connection is gone; a deadline that has
@@ -249,12 +258,14 @@ class _Link(Link):
         moves_until = patience if _has_passed(waits_until) else waits_until
         while True:
             self._server.work()
-            if super().wait(is_ready, moment_in(0)):
+            if super().wait(is_ready, moment_in(0), awaited):
+                if awaited is not None:
+                    self._failures.explain(awaited)
                 return True
-            if self._channel.is_gone:
+            if self.is_gone:
                 return False
             is_moving = self._server.has_work() or (
-                self.reception.has_room() and self._server.has_spoken()
+                self.connection.wants_to_read and self._server.has_spoken()
             )
             if _has_passed(moves_until if is_moving else waits_until):
                 if deadline is None:

@@ -1,7 +1,7 @@
 """Connections of clients that write the current trace into what they send.
 
-Each is a second face of a connection that is there: what happens to it is the link's that both
-have in common.
+A connection of ``telex.sync`` prepares each message by a function of its own before it is sent;
+here that is replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from telex.observation.tracing.propagation import TRACE_CONTEXT, carrying_contex
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
     from opentelemetry.propagators.textmap import TextMapPropagator
 
@@ -56,57 +56,13 @@ def traced(connection: Any, *, propagator: TextMapPropagator = TRACE_CONTEXT) ->
             connection.request("4711", subject="price")
     """
     if isinstance(connection, telex.sync.Connection):
-        return _TracedConnection.of(connection, propagator)
+        connection._prepare = functools.partial(_carrying, propagator)
+        return connection
     if isinstance(connection, telex.asyncio.Connection):
         return _TracedAsyncioConnection.of(connection, propagator)
     if isinstance(connection, telex.asyncio.Opening):
         return telex.asyncio.Opening(_opened(connection, propagator))
     raise TypeError(f"{connection!r} is none of what connect() returns")
-
-
-class _TracedConnection(telex.sync.Connection):
-    """A connection of ``telex.sync``."""
-
-    _carrying: Callable[..., Message]
-
-    @classmethod
-    def of(cls, connection: telex.sync.Connection, propagator: TextMapPropagator) -> Self:
-        """Make another face of a connection."""
-        face = cls(connection._link, connection.address, connection.peer_address)
-        face._carrying = functools.partial(_carrying, propagator)
-        return face
-
-    def send(
-        self,
-        content: object,
-        *,
-        chunk_size: int | None = None,
-        delay: float = 0.0,
-        **keywords: Any,
-    ) -> None:
-        """Send a message; see ``Connection.send``."""
-        message = self._carrying(content, keywords)
-        super().send(message, chunk_size=chunk_size, delay=delay)
-
-    def send_many(self, messages: Iterable[object]) -> None:
-        """Send many messages; see ``Connection.send_many``."""
-        super().send_many(map(self._carrying, messages))
-
-    def request(self, content: object, *, timeout: float | None = None, **keywords: Any) -> Message:
-        """Ask, and return the answer; see ``Connection.request``."""
-        return super().request(self._carrying(content, keywords), timeout=timeout)
-
-    def request_many(
-        self, requests: Iterable[object], *, timeout: float | None = None, most: int = 256
-    ) -> Iterator[Message | TelexError]:
-        """Ask many times; see ``Connection.request_many``."""
-        return super().request_many(map(self._carrying, requests), timeout=timeout, most=most)
-
-    def request_parts(
-        self, content: object, *, timeout: float | None = None, **keywords: Any
-    ) -> telex.sync.Parts:
-        """Ask for an answer in parts; see ``Connection.request_parts``."""
-        return super().request_parts(self._carrying(content, keywords), timeout=timeout)
 
 
 class _TracedAsyncioConnection(telex.asyncio.Connection):

@@ -1,4 +1,4 @@
-"""A thread that waits for another one, the leader of a link, to do the work for it.
+"""A thread that waits while another one, the leader, does the work of a connection.
 
 It is woken by tokens, of which one too many does no harm. Who leads is not known here.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Follower:
+class Waiter:
     """What a thread waits for, and how it is woken."""
 
     __slots__ = ("is_ready", "tokens")

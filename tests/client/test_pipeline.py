@@ -1,0 +1,132 @@
+"""Which requests are sent when, how long they may take, and what stands in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from telex import (
+    ConnectionClosedError,
+    ContentError,
+    Limits,
+    Message,
+    RemoteError,
+    RequestTimeoutError,
+)
+from telex.client.pipeline import Pipeline
+from telex.connection.connection import Connection
+from telex.conversation.conversation import Conversation
+from telex.conversation.handshake import Greeting
+
+
+class Stage:
+    """A client's connection, and a conversation that answers; ``move()`` moves the bytes."""
+
+    def __init__(self) -> None:
+        self.connection = Connection(Limits(), Greeting("client"), serves=False, now=0.0)
+        self.server = Conversation(Limits(), Greeting("server"), serves=True, now=0.0)
+        self.requests: list[Message] = []
+
+    def move(self) -> None:
+        """Move what each side has to say to the other one."""
+        for piece in self.connection.data_to_send():
+            self.requests += self.server.receive_data(piece)
+            self.connection.data_sent(len(piece))
+        for piece in self.server.data_to_send():
+            self.connection.receive_data(piece, 0.0)
+
+    def answer(self, count: int) -> None:
+        """Answer the next requests with their contents."""
+        self.move()
+        for request in self.requests[:count]:
+            self.server.answer(request.id, Message(request.content))
+        del self.requests[:count]
+        self.move()
+
+
+def is_time_to_ask(pipeline: Pipeline) -> bool:
+    """Say whether a pipeline wants to send more before an answer is taken."""
+    return pipeline.is_time_to_ask
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Return both ends of a connection in memory."""
+    return Stage()
+
+
+def test_half_is_sent_while_the_other_half_is_answered(stage: Stage) -> None:
+    """Answers that are here are taken until half of the requests are under way."""
+    pipeline = Pipeline(stage.connection, None, 8)
+    source: Iterator[object] = iter(range(100))
+    pipeline.ask(pipeline.next_batch(source), now=0.0)
+    assert len(pipeline.under_way) == 8
+    assert pipeline.room == 0
+    stage.answer(8)
+    assert not is_time_to_ask(pipeline)
+    assert [reply.content for reply in pipeline.ready_replies()] == [0, 1, 2, 3]
+    assert is_time_to_ask(pipeline)
+    assert pipeline.room == 4
+
+
+def test_each_batch_has_its_time(stage: Stage) -> None:
+    """The first answer may come until its own batch is over, not until the last one is."""
+    pipeline = Pipeline(stage.connection, 5.0, 4)
+    source: Iterator[object] = iter(range(8))
+    pipeline.ask(pipeline.next_batch(source), now=10.0)
+    stage.answer(2)
+    assert list(pipeline.ready_replies())
+    pipeline.ask(pipeline.next_batch(source), now=11.0)
+    assert pipeline.deadline == 15.0
+    stage.answer(4)
+    while pipeline.under_way[0].id <= 4:
+        pipeline.take_answer()
+    assert pipeline.deadline == 16.0
+    assert len(pipeline._deadlines) == 1, "nothing is kept of batches that are over"
+
+
+def test_what_goes_wrong_stands_in_its_place(stage: Stage) -> None:
+    """A refusal, parts and a late answer are told where the answers would have been."""
+    pipeline = Pipeline(stage.connection, 0.5, 4)
+    pipeline.ask(pipeline.next_batch(iter(range(4))), now=0.0)
+    stage.move()
+    refused, in_parts, answered, _ = stage.requests
+    stage.server.refuse(refused.id, "out-of-stock", "no more of these")
+    stage.server.answer(in_parts.id, Message("part"), more=True)
+    stage.server.answer(answered.id, Message("answer"))
+    stage.move()
+    kinds = [type(pipeline.take_answer()) for _ in range(4)]
+    assert kinds[:2] == [RemoteError, ContentError]
+    assert issubclass(kinds[2], Message)
+    assert kinds[3] is RequestTimeoutError
+    assert pipeline.failure is None
+
+
+def test_what_came_before_a_failure_is_asked(stage: Stage) -> None:
+    """What the source raises is kept for the end, and no more is taken from it."""
+
+    def source() -> Iterator[object]:
+        yield 0
+        raise LookupError("no more")
+
+    pipeline = Pipeline(stage.connection, None, 8)
+    batch = pipeline.next_batch(source())
+    assert [message.content for message in batch] == [0]
+    assert isinstance(pipeline.failure, LookupError)
+    assert pipeline.room == 0
+    pipeline.ask(batch, now=0.0)
+    stage.answer(1)
+    answer = pipeline.take_answer()
+    assert isinstance(answer, Message)
+    assert answer.content == 0
+
+
+def test_nothing_is_asked_of_a_connection_that_has_ended(stage: Stage) -> None:
+    """The requests that were sent are told why, and asking for more raises."""
+    pipeline = Pipeline(stage.connection, None, 8)
+    pipeline.ask(pipeline.next_batch(iter([1, 2])), now=0.0)
+    stage.connection.close(0.0)
+    assert all(isinstance(pipeline.take_answer(), ConnectionClosedError) for _ in range(2))
+    with pytest.raises(ConnectionClosedError):
+        pipeline.ask([Message(3)], now=0.0)
