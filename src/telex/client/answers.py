@@ -51,3 +51,8 @@ def late_part_error(
     """Return the error for a part that did not come within ``timeout`` seconds."""
     which = "the next part of the answer" if has_begun else "the answer"
     return RequestTimeoutError(f"{which} to {named(subject)}", timeout or 0.0)
+
+
+def late_ping_error(timeout: float | None) -> RequestTimeoutError:
+    """Return the error for a ping that has no answer within ``timeout`` seconds."""
+    return RequestTimeoutError("the answer to a ping", timeout or 0.0)

@@ -69,6 +69,10 @@ class ClientOptions:
         layer = None if self._tls is None else TlsLayer(self._tls, self._server_name)
         return Connection(self.limits, self._greeting, serves=False, now=now, layer=layer)
 
+    def no_welcome_error(self, timeout: float | None) -> ConnectError:
+        """Make the error for a server that did not answer the hello within ``timeout`` seconds."""
+        return ConnectError(str(self.address), f"no welcome came within {timeout or 0.0:g} s")
+
     def connect_error(self, failures: Mapping[str, Exception]) -> ConnectError:
         """Make one error of all that was tried, by the name of what was tried.
 

@@ -1,0 +1,20 @@
+"""Closing a connection while an exception is on its way to the caller, which matters more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from telex.log import safe_logger
+
+if TYPE_CHECKING:
+    from telex.errors import TelexError
+
+PATIENCE_AFTER_ERROR: Final = 1.0
+"""Seconds that closing may take after an exception."""
+
+logger: Final = safe_logger("telex.client")
+
+
+def log_failed_close(peer_address: str, problem: TelexError, exception: BaseException) -> None:
+    """Log what went wrong with closing, which nobody is told otherwise."""
+    logger.warning("%s: %s, after a %s", peer_address, problem, type(exception).__name__)
