@@ -50,7 +50,9 @@ _SETTLED: Final = 1.25
 
 _NOTHING: Final[list[Piece]] = []
 
-_GREETING: Final = Phase.GREETING  # found once: to look it up costs as much as a call
+# Members of Phase, found once: to look one up costs as much as a call.
+_OPEN: Final = Phase.OPEN
+_GREETING: Final = Phase.GREETING
 
 logger: Final = safe_logger("telex.client")
 
@@ -293,6 +295,20 @@ class Connection:
     def ending(self) -> Ending:
         """How the connection ends, as far as that is known."""
         return self._closing.ending
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the end has begun, in whatever way, so that the program can send nothing more."""
+        return self._closing.has_begun
+
+    @property
+    def may_receive(self) -> bool:
+        """Whether messages or answers may still come that the program would get."""
+        closing = self._closing
+        if closing.input_ended or closing.is_cut:
+            return False
+        phase = self.conversation.phase
+        return phase is _OPEN or phase is _GREETING
 
     @property
     def is_finished(self) -> bool:

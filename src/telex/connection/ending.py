@@ -109,6 +109,14 @@ class Ending:
         return conversation.closed_error().code in GOOD_ENDINGS
 
     @property
+    def is_own_choice(self) -> bool:
+        """Whether this side's program closed the connection first, and nothing went wrong."""
+        conversation = self._conversation
+        if self.broken is not None or conversation.error is not None:
+            return False
+        return conversation.closed_error().by == "us"
+
+    @property
     def final_error(self) -> TelexError | None:
         """The error for whoever observes the connection; None for an end as it should be."""
         conversation = self._conversation
@@ -130,6 +138,11 @@ class Ending:
 
     def closed_error(self) -> ConnectionClosedError:
         """Return a new error that says why the connection ended, which is told by that."""
+        self.was_told = True
+        return self.reason()
+
+    def reason(self) -> ConnectionClosedError:
+        """Return a new error that says why the connection ended, for whoever only looks at it."""
         failure = self.broken or self._conversation.error
         if isinstance(failure, ConnectionClosedError):
             error = ConnectionClosedError(failure.by, failure.reason, code=failure.code)
@@ -140,18 +153,15 @@ class Ending:
             error = ConnectionClosedError("us", str(failure), code=code)
         else:
             error = self._conversation.closed_error()
-        return self.complete(error)
+        return self._completed(error)
 
     def complete(self, error: ConnectionClosedError) -> ConnectionClosedError:
-        """Add to an error about this end what was lost, and the cause; return the error."""
+        """Add to an error about this end what was lost, and the cause; return the error.
+
+        Whoever gets the error is told the reason by that.
+        """
         self.was_told = True
-        error.unsent = self.unsent
-        failure = self.broken or self._conversation.error
-        if isinstance(failure, ProtocolError):
-            error.__cause__ = failure
-        elif failure is not None and failure.__cause__ is not None:
-            error.__cause__ = failure.__cause__
-        return error
+        return self._completed(error)
 
     def unseen_error(self) -> ConnectionClosedError | None:
         """Return what somebody should be told at the end, and nobody was told yet."""
@@ -177,6 +187,15 @@ class Ending:
         if self.gave_up:
             return None
         return WaitTimeoutError("the peer to end the connection; it may not have read all", timeout)
+
+    def _completed(self, error: ConnectionClosedError) -> ConnectionClosedError:
+        error.unsent = self.unsent
+        failure = self.broken or self._conversation.error
+        if isinstance(failure, ProtocolError):
+            error.__cause__ = failure
+        elif failure is not None and failure.__cause__ is not None:
+            error.__cause__ = failure.__cause__
+        return error
 
     def _note_cut(self) -> None:
         """Note which message was cut by the end."""
