@@ -88,6 +88,17 @@ class ClientOptions:
         return error
 
 
+def handshake_error(connection: Connection) -> Exception:
+    """Return what went wrong where both sides have not agreed on the layer, TLS."""
+    broken = connection.ending.broken
+    if broken is None:
+        return ConnectionError("it ended the connection instead of agreeing on TLS")
+    if broken.code == "timeout":
+        return TimeoutError(broken.reason)
+    cause = broken.__cause__
+    return cause if isinstance(cause, Exception) else broken
+
+
 def is_about_certificates(error: BaseException | None) -> bool:
     """Say whether one side does not trust the other's certificate, or misses it."""
     if isinstance(error, ssl.SSLCertVerificationError):

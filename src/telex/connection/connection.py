@@ -50,8 +50,7 @@ _SETTLED: Final = 1.25
 
 _NOTHING: Final[list[Piece]] = []
 
-# Members of Phase, found once: to look one up costs as much as a call.
-_OPEN: Final = Phase.OPEN
+_OPEN: Final = Phase.OPEN  # found once: to look it up costs as much as a call
 _GREETING: Final = Phase.GREETING
 
 logger: Final = safe_logger("telex.client")
@@ -283,7 +282,8 @@ class Connection:
             ending.reach()
             self.conversation.data_to_send()
             self._output.discard()
-            self._layer = None
+            if self.is_established:
+                self._layer = None
         return ending
 
     def check_open(self) -> None:
@@ -295,11 +295,6 @@ class Connection:
     def ending(self) -> Ending:
         """How the connection ends, as far as that is known."""
         return self._closing.ending
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the end has begun, in whatever way, so that the program can send nothing more."""
-        return self._closing.has_begun
 
     @property
     def may_receive(self) -> bool:
@@ -331,6 +326,12 @@ class Connection:
     def is_established(self) -> bool:
         """Whether messages can be sent: there is no layer, or it is agreed on."""
         return self._layer is None or self._layer.is_established
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more may be said: neither side has ended the connection, and nothing broke it."""
+        phase = self.conversation.phase
+        return (phase is _OPEN or phase is _GREETING) and not self._closing.has_broken
 
     @property
     def is_idle(self) -> bool:

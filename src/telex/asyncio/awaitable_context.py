@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Closable(Protocol):
-    """What can be opened knows how it ends."""
+    """Something that is closed at the end of its context."""
 
     async def __aexit__(
         self,
@@ -28,7 +28,7 @@ Opened = TypeVar("Opened", bound=Closable)
 
 
 class Opening(Generic[Opened]):
-    """What ``connect()`` and ``serve()`` return: await it, or use it with ``async with``, once."""
+    """The result of ``connect()`` and ``serve()``: use once, with ``await`` or ``async with``."""
 
     __slots__ = ("_coroutine", "_opened")
 
@@ -37,10 +37,10 @@ class Opening(Generic[Opened]):
         self._opened: Opened | None = None
 
     def __await__(self) -> Generator[Any, Any, Opened]:
-        return self._coroutine.__await__()
+        return self._open().__await__()
 
     async def __aenter__(self) -> Opened:
-        self._opened = await self._coroutine
+        self._opened = await self._open()
         return self._opened
 
     async def __aexit__(
@@ -51,3 +51,6 @@ class Opening(Generic[Opened]):
     ) -> None:
         assert self._opened is not None
         await self._opened.__aexit__(exception_type, exception, traceback)
+
+    async def _open(self) -> Opened:
+        return await self._coroutine
