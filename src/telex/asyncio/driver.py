@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import time
 import weakref
 from typing import TYPE_CHECKING, Final, cast
 
 from telex.errors import ConnectionClosedError
-from telex.network.os_errors import ended_by_peer, reason_of
+from telex.network.os_errors import ended_by_peer
 from telex.network.transfer import transmit
 
 if TYPE_CHECKING:
+    import socket
+
     from telex.connection.connection import Connection
     from telex.wire.message import Message
 
@@ -89,18 +89,12 @@ class Driver(asyncio.BufferedProtocol):
     def transmit(self) -> None:
         """Send what the network takes now."""
         connection = self.connection
-        if self._in_transport or self.is_lost or self._transport.is_closing():
+        if self._in_transport or self._transport.is_closing():
             connection.data_to_send()  # what was said is counted as unsent
             return
         transmit(self._socket, connection, time.monotonic())
-        while (pieces := connection.data_to_send()) and not self._in_transport:
-            sample = bytes(memoryview(pieces[0])[:_SAMPLE])
-            self._transport.write(sample)
-            if self._transport.get_write_buffer_size():
-                self._in_transport = len(sample)
-            else:
-                connection.data_sent(len(sample))
-                transmit(self._socket, connection, time.monotonic())
+        if connection.unsent:
+            self._wait_for_room()
 
     def read_if_wanted(self) -> None:
         """Read on, or leave what comes to wait in the network."""
@@ -113,7 +107,8 @@ class Driver(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
 
     def abort(self) -> None:
-        """Close the transport at once."""
+        """Close the transport at once; what it was given and has not sent is lost."""
+        self._in_transport = 0
         self._transport.abort()
 
     # What asyncio calls
@@ -141,12 +136,9 @@ class Driver(asyncio.BufferedProtocol):
         self.turn()
         return True
 
-    def pause_writing(self) -> None:
-        """Take note that the network does not take more for now; ``transmit`` sees that itself."""
-
     def resume_writing(self) -> None:
         """Go on sending: the network has taken all that the transport had."""
-        if self._in_transport and not self.is_lost:
+        if self._in_transport:
             self.connection.data_sent(self._in_transport)
             self._in_transport = 0
             self.turn()
@@ -155,15 +147,28 @@ class Driver(asyncio.BufferedProtocol):
         """Take note that the transport is gone."""
         if isinstance(exc, OSError):
             self._receive_rest()
-        self.is_lost = True
-        if isinstance(exc, OSError):
             error = ended_by_peer(exc)
-        else:
-            words = "it closed the connection" if exc is None else reason_of(exc)
-            error = ConnectionClosedError("peer", words)
+        elif exc is None:
+            error = ConnectionClosedError("peer", "it closed the connection")
+        else:  # the event loop has logged it
+            error = ConnectionClosedError("us", f"ended by a fault of this side: {exc!r}")
+        self.is_lost = True
+        self._in_transport = 0
         error.__cause__ = exc
         self.connection.lost(error, time.monotonic())
         self.lost()
+
+    def _wait_for_room(self) -> None:
+        """Give the transport a little of what the network did not take, which wakes it later."""
+        connection = self.connection
+        while pieces := connection.data_to_send():
+            sample = bytes(memoryview(pieces[0])[:_SAMPLE])
+            self._transport.write(sample)
+            if self._transport.get_write_buffer_size():
+                self._in_transport = len(sample)
+                return
+            connection.data_sent(len(sample))
+            transmit(self._socket, connection, time.monotonic())
 
     def _receive(self, data: memoryview, now: float) -> int:
         """Take the first part of what has come, and tell what it completes; return its size.
@@ -190,13 +195,10 @@ class Driver(asyncio.BufferedProtocol):
 
         Where the loop has closed the socket already, there is no more to take.
         """
-        sock = self._transport.get_extra_info("socket")
-        if sock is None or sock.fileno() < 0:
-            return
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as rest:
-            rest.setblocking(False)
-            while size := rest.recv_into(self._buffer):
-                self.buffer_updated(size)
+        if self._socket.fileno() >= 0:
+            with contextlib.suppress(OSError):
+                while size := self._socket.recv_into(self._buffer):
+                    self.buffer_updated(size)
 
 
 def _buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
