@@ -334,6 +334,16 @@ class Connection:
         return (phase is _OPEN or phase is _GREETING) and not self._closing.has_broken
 
     @property
+    def has_lost_output(self) -> bool:
+        """Whether nothing more can be sent. What the peer sent before that may say why."""
+        return self._closing.output_lost
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether the network has yet to take something that ``data_to_send`` has returned."""
+        return self._output.size > 0
+
+    @property
     def is_idle(self) -> bool:
         """Whether every message that came has been handled, and answered if it was a request."""
         return not self.handlers_running and (not self._serves or self.unread.is_empty)
@@ -468,7 +478,9 @@ class Connection:
         """Say that nothing is taken; the answers that are awaited behind it cannot come."""
         unread = self.unread
         waiting = f"{unread.size:,} bytes of messages and parts of answers"
-        logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
+        if not unread.stall_was_told:
+            unread.stall_was_told = True
+            logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
         for call in unread.awaited:
             if not call.is_done:
                 self.conversation.abandon(call)
@@ -513,7 +525,7 @@ class Connection:
             self.conversation.identity = layer.identity or self.conversation.identity
         messages = self._take(said) if said else []
         if layer.error is not None:
-            self.ending.break_with(layer.error)
+            self.ending.break_with(layer.error, explains=True)
             self.ending.end_conversation()
         elif layer.has_ended:
             self._end_input()

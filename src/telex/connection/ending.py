@@ -64,15 +64,26 @@ class Ending:
         self.is_final: bool = False
         self.was_told: bool = False
 
-    def break_with(self, error: ConnectionClosedError) -> None:
-        """Take this as the reason, unless there is one already."""
-        if self.broken is None and self._conversation.error is None:
+    def break_with(self, error: ConnectionClosedError, *, explains: bool = False) -> None:
+        """Take this as the reason, unless there is one already.
+
+        What the peer told (``explains``) says more than that nothing can be sent to it any more.
+        """
+        if self._conversation.error is None and (self.broken is None or explains):
             self.broken = without_frames(error)
+
+    @property
+    def _failure(self) -> TelexError | None:
+        """What went wrong, if anything did that the peer has not explained."""
+        farewell = self._conversation.farewell
+        if farewell is not None and farewell.code not in GOOD_ENDINGS:
+            return self._conversation.error
+        return self.broken or self._conversation.error
 
     def end_conversation(self) -> None:
         """Tell the conversation that the connection has broken, if it has."""
         broken, conversation = self.broken, self._conversation
-        if broken is not None and not conversation.is_over:
+        if broken is not None and broken is self._failure and not conversation.is_over:
             self._note_cut()
             conversation.lose(broken.reason + self._cut, by=broken.by, code=broken.code)
 
@@ -138,39 +149,47 @@ class Ending:
 
     def closed_error(self) -> ConnectionClosedError:
         """Return a new error that says why the connection ended, which is told by that."""
-        self.was_told = True
-        return self.reason()
-
-    def reason(self) -> ConnectionClosedError:
-        """Return a new error that says why the connection ended, for whoever only looks at it."""
-        failure = self.broken or self._conversation.error
+        failure = self._failure
         if isinstance(failure, ConnectionClosedError):
             error = ConnectionClosedError(failure.by, failure.reason, code=failure.code)
-            if self.broken is not None:
+            if failure is self.broken:
                 error.reason += self._cut
         elif failure is not None:
             code: str = getattr(failure, "code", "bad-message")
             error = ConnectionClosedError("us", str(failure), code=code)
         else:
             error = self._conversation.closed_error()
-        return self._completed(error)
+        return self.complete(error)
+
+    def reason(self) -> ConnectionClosedError:
+        """Return a new error that says why the connection ended; nobody is told by that."""
+        was_told = self.was_told
+        error = self.closed_error()
+        self.was_told = was_told
+        return error
 
     def complete(self, error: ConnectionClosedError) -> ConnectionClosedError:
-        """Add to an error about this end what was lost, and the cause; return the error.
-
-        Whoever gets the error is told the reason by that.
-        """
+        """Add to an error about this end what was lost, and the cause; return the error."""
         self.was_told = True
-        return self._completed(error)
+        error.unsent = self.unsent
+        failure = self._failure
+        if isinstance(failure, ProtocolError):
+            error.__cause__ = failure
+        elif failure is not None and failure.__cause__ is not None:
+            error.__cause__ = failure.__cause__
+        return error
 
     def unseen_error(self) -> ConnectionClosedError | None:
-        """Return what somebody should be told at the end, and nobody was told yet."""
+        """Return what somebody should be told at the end, and nobody was told yet.
+
+        Whether something was never sent is known when the end is final.
+        """
         if self._problem is not None or self.was_told:
             return self._problem
         farewell = self._conversation.farewell
         is_good_so_far = farewell is None or farewell.code in GOOD_ENDINGS
         if self.broken is None and self._conversation.error is None and is_good_so_far:
-            if not self.unsent:
+            if not (self.is_final and self.unsent):
                 return None
             error = ConnectionClosedError("peer", "it ended before it had read all")
             return self.complete(error)
@@ -187,15 +206,6 @@ class Ending:
         if self.gave_up:
             return None
         return WaitTimeoutError("the peer to end the connection; it may not have read all", timeout)
-
-    def _completed(self, error: ConnectionClosedError) -> ConnectionClosedError:
-        error.unsent = self.unsent
-        failure = self.broken or self._conversation.error
-        if isinstance(failure, ProtocolError):
-            error.__cause__ = failure
-        elif failure is not None and failure.__cause__ is not None:
-            error.__cause__ = failure.__cause__
-        return error
 
     def _note_cut(self) -> None:
         """Note which message was cut by the end."""

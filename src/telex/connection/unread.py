@@ -47,6 +47,7 @@ class Unread:
         "_was_taken",
         "parts",
         "stall_at",
+        "stall_was_told",
     )
 
     def __init__(self, limits: Limits, *, is_handled: bool) -> None:
@@ -61,6 +62,8 @@ class Unread:
         """Bytes of parts of answers."""
         self.stall_at: float = _NEVER
         """When a pause has lasted for too long."""
+        self.stall_was_told: bool = False
+        """Whether the log says already that nothing is taken."""
 
     @property
     def inbox(self) -> Inbox:
