@@ -40,6 +40,7 @@ class ClientDriver(Driver):
     __slots__ = (
         "_armed_for",
         "_gone",
+        "_has_received_rest",
         "_room",
         "_timer",
         "arrivals",
@@ -63,6 +64,7 @@ class ClientDriver(Driver):
         """Whether a turn follows in this pass of the loop, which sends what was said."""
         self._room: Final = Waiters(loop)
         self._gone: Final = Waiters(loop)
+        self._has_received_rest = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
 
@@ -181,14 +183,21 @@ class ClientDriver(Driver):
             self.arrivals.wake()
         elif self.is_opening:
             self.arrivals.wake()
-        self.turn()
+        self.transmit()
+        if not (self._is_reading and self.connection.is_quiet):
+            self._decide()
 
     def turn(self) -> None:
         """Send what was said, and decide what to wait for where something has begun."""
         self.is_turn_due = False
         self.transmit()
-        if not (self._is_reading and self.connection.is_quiet):
-            self._decide()
+        connection = self.connection
+        if self._is_reading and connection.is_quiet:
+            return
+        if connection.has_lost_output and not self._has_received_rest:
+            self._has_received_rest = True  # what the peer sent before that may say why
+            self._receive_rest()
+        self._decide()
 
     def lost(self) -> None:
         """Tell everybody who waits that the connection has ended."""
