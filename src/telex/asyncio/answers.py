@@ -21,6 +21,7 @@ async def progress_of(call: Call, driver: ClientDriver, deadline: float | None) 
     """
     if call.is_done:
         return True
+    connection = driver.connection
     future = driver.loop.create_future()
     call.on_progress = partial(wake, future)
     driver.expect(call)
@@ -29,9 +30,9 @@ async def progress_of(call: Call, driver: ClientDriver, deadline: float | None) 
             return True
         return await (future if deadline is None else until(future, deadline))
     finally:
-        driver.expect_no_more(call)
+        connection.unread.expect_no_more(call)
         if not call.is_done:
-            driver.connection.conversation.abandon(call)
+            connection.conversation.abandon(call)
 
 
 def answer_of(call: Call, driver: ClientDriver) -> Message:

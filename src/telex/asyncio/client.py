@@ -188,16 +188,17 @@ class Connection:
             reply = await connection.request("you", subject="greet", timeout=2)
         """
         message = self._prepare(content, keywords)
-        driver = self._driver
+        driver, conversation = self._driver, self._conversation
         deadline = None if timeout is None else moment_in(timeout)
         if driver.must_wait and not await driver.room(deadline):
             raise late_error(message.subject, timeout)
         driver.check_open()
-        call = self._conversation.request(message)
-        driver.turn_soon()
+        call = conversation.request(message)
+        if not driver.is_turn_due:
+            driver.turn_soon()
         if not await progress_of(call, driver, deadline):
             raise late_error(call.subject, timeout)
-        return answer_of(call, driver)
+        return call.reply or answer_of(call, driver)
 
     def request_many(
         self,

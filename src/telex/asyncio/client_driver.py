@@ -41,6 +41,7 @@ class ClientDriver(Driver):
         "_armed_for",
         "_gone",
         "_has_received_rest",
+        "_is_plain",
         "_room",
         "_timer",
         "arrivals",
@@ -65,6 +66,8 @@ class ClientDriver(Driver):
         self._room: Final = Waiters(loop)
         self._gone: Final = Waiters(loop)
         self._has_received_rest = False
+        # Where there is a layer, it may have to answer what has come.
+        self._is_plain: Final = connection.is_established
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
 
@@ -151,10 +154,6 @@ class ClientDriver(Driver):
         if not self._is_reading:
             self._look()
 
-    def expect_no_more(self, call: Call) -> None:
-        """Take note that no task waits for a call any more."""
-        self.connection.unread.expect_no_more(call)
-
     def explain(self, call: Call) -> None:
         """Add what only this side knows to the error of a call, before it is raised: nothing."""
 
@@ -183,8 +182,8 @@ class ClientDriver(Driver):
             self.arrivals.wake()
         elif self.is_opening:
             self.arrivals.wake()
-        self.transmit()
-        if not (self._is_reading and self.connection.is_quiet):
+        if not (self._is_plain and self._is_reading and self.connection.is_quiet):
+            self.transmit()
             self._decide()
 
     def turn(self) -> None:

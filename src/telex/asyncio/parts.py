@@ -102,7 +102,7 @@ class _Answer:
         try:
             return await self._progress.wait(deadline)
         finally:
-            self._driver.expect_no_more(self.call)
+            self._driver.connection.unread.expect_no_more(self.call)
 
     def take(self) -> Message:
         """Take the next part."""
