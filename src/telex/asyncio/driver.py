@@ -137,11 +137,14 @@ class Driver(asyncio.BufferedProtocol):
         return True
 
     def resume_writing(self) -> None:
-        """Go on sending: the network has taken all that the transport had."""
+        """Go on sending: the network has taken all that the transport had.
+
+        The turn comes later: asyncio cannot bear that a transport is closed from here.
+        """
         if self._in_transport:
             self.connection.data_sent(self._in_transport)
             self._in_transport = 0
-            self.turn()
+            self._loop.call_soon(self.turn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take note that the transport is gone."""
