@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
     from types import TracebackType
     from typing import Any
+
+    from telex.application.peer import MessageKeywords
+    from telex.wire.message import Message
 
 
 class Closable(Protocol):
@@ -30,7 +33,10 @@ Opened = TypeVar("Opened", bound=Closable)
 class Opening(Generic[Opened]):
     """The result of ``connect()`` and ``serve()``: use once, with ``await`` or ``async with``."""
 
-    __slots__ = ("_coroutine", "_opened")
+    __slots__ = ("_coroutine", "_opened", "_prepare")
+
+    _prepare: Callable[[object, MessageKeywords], Message]
+    """Makes the messages of a connection that is opened; see there. Servers have none."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Opened]) -> None:
         self._coroutine: Final = coroutine

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from telex.limits import Limits
     from telex.wire.message import Message
 
-    Prepare = Callable[[object, MessageKeywords], Message]
-
 
 def connect(
     address: str | Address,
@@ -116,8 +114,8 @@ class Connection:
         self._driver: Final = driver
         self._connection: Final = driver.connection
         self._conversation: Final = driver.connection.conversation
-        # Makes each message that is sent: tracing takes the place of this.
-        self._prepare: Prepare = message_from
+        # Whatever is sent goes through this: tracing writes headers here.
+        self._prepare: Callable[[object, MessageKeywords], Message] = message_from
 
     def __repr__(self) -> str:
         return f"<telex.asyncio.Connection to {self.address}, {self._conversation.phase.value}>"
@@ -347,13 +345,13 @@ class Connection:
 
 
 class _Connecting(Opening[Connection]):
-    """A connection that is being opened, and what is to make its messages."""
+    """A connection that is being opened; what makes its messages may be replaced before that."""
 
-    __slots__ = ("_prepare",)
+    __slots__ = ()
 
     def __init__(self, coroutine: Coroutine[Any, Any, Connection]) -> None:
         super().__init__(coroutine)
-        self._prepare: Prepare = message_from
+        self._prepare = message_from
 
     async def _open(self) -> Connection:
         connection = await super()._open()
