@@ -303,13 +303,15 @@ class Connection:
         if driver.is_closing:
             await driver.gone(deadline)
             return
+        error: TelexError | None
         driver.close()
         try:
             is_gone = await driver.gone(deadline)
-            overdue = None if is_gone else ending.overdue_error(timeout)
+            error = ending.unseen_error()
+            if error is None and not is_gone:
+                error = ending.overdue_error(timeout)
         finally:
             driver.end()
-        error = overdue or ending.unseen_error()
         if error is not None:
             raise error
 

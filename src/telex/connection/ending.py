@@ -69,7 +69,9 @@ class Ending:
 
         What the peer told (``explains``) says more than that nothing can be sent to it any more.
         """
-        if self._conversation.error is None and (self.broken is None or explains):
+        if self.is_final or self._conversation.error is not None:
+            return
+        if self.broken is None or explains:
             self.broken = without_frames(error)
 
     @property
