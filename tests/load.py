@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from telex import Address, Message, TelexError
-from telex.conversation.conversation import Call
+from telex.conversation.calls import Call
 from tests.behaviour.stage import PATIENCE
 from tests.talking import Talker
 

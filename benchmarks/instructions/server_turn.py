@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.task import Job
 from telex import Application, Limits, Message, MessageProcessor
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 from telex.sync.loop import Loop
 from telex.sync.server_driver import ServerDriver

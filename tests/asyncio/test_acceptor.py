@@ -15,7 +15,7 @@ from telex import Limits, Message
 from telex.asyncio import acceptor as module
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.server_loop import ServerLoop
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.network.listener import Listener
 from telex.server.registry import Registry
 from tests.asyncio.stage import echoing, in_loop, serving, wait_until

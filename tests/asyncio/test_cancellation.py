@@ -90,7 +90,7 @@ async def test_two_receivers_share_what_comes() -> None:
             first, second = (asyncio.create_task(connection.receive()) for _ in range(2))
             await asyncio.sleep(0)
             await connection.send("x")
-            while not connection._link.inbox.messages:
+            while not connection._connection.unread.count:
                 await asyncio.sleep(0)  # the message is seen here before it is taken there
             first.cancel()
             assert (await asyncio.wait_for(second, PATIENCE)).content == "x"
@@ -173,7 +173,7 @@ async def test_what_is_cancelled_while_it_waits_is_not_sent() -> None:
             sent.append(number)
 
         tasks = [asyncio.create_task(send(number)) for number in range(300)]
-        await wait_until(lambda: connection._link.channel.is_backed_up, "the senders wait")
+        await wait_until(lambda: connection._connection.is_backed_up, "the senders wait")
         for task in tasks[::2]:
             task.cancel()
         await asyncio.sleep(0)
@@ -195,7 +195,7 @@ async def test_a_cancelled_close_closes_at_once() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await connection.close()
-        await wait_until(lambda: connection._link.channel.is_lost, "the connection is closed")
+        await wait_until(lambda: connection._driver.is_lost, "the connection is closed")
         hold.set()
 
 

@@ -18,7 +18,7 @@ from telex import (
     RequestTimeoutError,
 )
 from telex.asyncio import connect
-from telex.asyncio.link import Link
+from telex.asyncio.client_driver import ClientDriver
 
 from .stage import (
     PATIENCE,
@@ -80,13 +80,13 @@ async def test_parts_may_be_let_go_of_by_any_thread(monkeypatch: pytest.MonkeyPa
         yield from range(1000)
 
     threads: list[threading.Thread] = []
-    hold_parts = Link.hold_parts
+    consumed = ClientDriver.consumed
 
-    def noting(link: Link, size: int) -> None:
+    def noting(driver: ClientDriver, size: int) -> None:
         threads.append(threading.current_thread())
-        hold_parts(link, size)
+        consumed(driver, size)
 
-    monkeypatch.setattr(Link, "hold_parts", noting)
+    monkeypatch.setattr(ClientDriver, "consumed", noting)
     async with serving(app) as stage, stage.connect() as connection:
         kept = [connection.request_parts("x", subject="parts")]
         await anext(kept[0])
@@ -121,9 +121,9 @@ async def test_sending_waits_for_a_peer_that_does_not_read() -> None:
                 sent += 1
 
         task = asyncio.create_task(send())
-        await wait_until(lambda: connection._link.channel.is_backed_up, "the sender waits")
+        await wait_until(lambda: connection._connection.is_backed_up, "the sender waits")
         assert sent < count
-        assert connection._link.channel.unsent < 64 * 1024 + 2 * 64 * 1024
+        assert connection._connection.unsent < 64 * 1024 + 2 * 64 * 1024
         may_read.set()
         await task
     assert [message.headers["number"] for message in received] == list(range(count))
@@ -132,7 +132,7 @@ async def test_sending_waits_for_a_peer_that_does_not_read() -> None:
 @in_loop
 async def test_reading_waits_for_whoever_receives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unread messages are held up to a bound, then by the network; none is lost."""
-    monkeypatch.setattr("telex.asyncio.link.INBOX_SIZE", 200_000)
+    monkeypatch.setattr("telex.connection.unread.INBOX_SIZE", 200_000)
     count = 2000
     sent = 0
 
@@ -144,9 +144,8 @@ async def test_reading_waits_for_whoever_receives(monkeypatch: pytest.MonkeyPatc
             sent += 1
 
     async with connected_to(script) as connection:
-        link = connection._link
-        await wait_until(lambda: not link.channel.is_reading, "reading stops")
-        assert link.inbox.size() < 1_000_000
+        await wait_until(lambda: not connection._connection.wants_to_read, "reading stops")
+        assert connection._connection.unread.size < 1_000_000
         numbers = [message.headers["number"] async for message in connection]
         assert numbers == list(range(count))
 
@@ -154,7 +153,7 @@ async def test_reading_waits_for_whoever_receives(monkeypatch: pytest.MonkeyPatc
 @in_loop
 async def test_parts_wait_for_whoever_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A generator without end is held back by a client that takes its parts slowly."""
-    monkeypatch.setattr("telex.asyncio.link.INBOX_SIZE", 200_000)
+    monkeypatch.setattr("telex.connection.unread.INBOX_SIZE", 200_000)
     app = Application()
     yielded = 0
 
@@ -169,7 +168,7 @@ async def test_parts_wait_for_whoever_takes_them(monkeypatch: pytest.MonkeyPatch
     async with serving(app, limits=limits) as stage, stage.connect() as connection:
         parts = connection.request_parts("x")
         await anext(parts)
-        await wait_until(lambda: not connection._link.channel.is_reading, "reading stops")
+        await wait_until(lambda: not connection._connection.wants_to_read, "reading stops")
         before = -1
         while before != yielded:
             before = yielded
@@ -198,12 +197,12 @@ def listing(count: int) -> Application:
 @in_loop
 async def test_requests_between_parts_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who takes parts may ask for more about each, though more parts are here than are read."""
-    monkeypatch.setattr("telex.asyncio.link.INBOX_SIZE", 100_000)
+    monkeypatch.setattr("telex.connection.unread.INBOX_SIZE", 100_000)
     async with serving(listing(25)) as stage, stage.connect() as connection:
         taken = 0
         async for _ in connection.request_parts("", subject="list"):
             if not taken:
-                await wait_until(lambda: not connection._link.channel.is_reading, "reading stops")
+                await wait_until(lambda: not connection._connection.wants_to_read, "reading stops")
             answer = await connection.request(taken, subject="detail", timeout=PATIENCE)
             assert answer.content == taken
             taken += 1
@@ -215,8 +214,8 @@ async def test_answers_behind_far_too_much_are_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The error says what has to be taken first; when it is, answers come again."""
-    monkeypatch.setattr("telex.asyncio.link.INBOX_SIZE", 20_000)
-    monkeypatch.setattr("telex.asyncio.link.STALL_SECONDS", 0.01)
+    monkeypatch.setattr("telex.connection.unread.INBOX_SIZE", 20_000)
+    monkeypatch.setattr("telex.connection.unread.STALL_SECONDS", 0.01)
     async with serving(listing(40)) as stage, stage.connect() as connection:
         parts = connection.request_parts("", subject="list")
         await anext(parts)
@@ -260,8 +259,8 @@ async def test_it_is_said_when_unread_messages_hold_up_answers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A request that waits behind messages nobody receives leaves a warning."""
-    monkeypatch.setattr("telex.asyncio.link.INBOX_SIZE", 1000)
-    monkeypatch.setattr("telex.asyncio.link.STALL_SECONDS", 0.01)
+    monkeypatch.setattr("telex.connection.unread.INBOX_SIZE", 1000)
+    monkeypatch.setattr("telex.connection.unread.STALL_SECONDS", 0.01)
 
     async def script(plain: Plain) -> None:
         await plain.receive()
@@ -271,7 +270,7 @@ async def test_it_is_said_when_unread_messages_hold_up_answers(
     async with connected_to(script) as connection:
         with pytest.raises(RequestTimeoutError, match=r"5,.* bytes of messages"):
             await connection.request("x")
-    assert "answers have to wait until messages and parts of answers are taken" in caplog.text
+    assert "nothing is read until somebody takes what has come" in caplog.text
 
 
 # Connecting

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from telex import ContentError, Message, RemoteError, RequestTimeoutError, TelexError
-from telex.asyncio.pipeline import Pipeline
+from telex.asyncio.pipeline import Pipeline, answers_of
 
 from .stage import PATIENCE, echoing, in_loop, let_time_pass, serving, wait_until
 
@@ -46,8 +46,9 @@ async def test_answers_come_in_the_order_of_the_requests() -> None:
 async def test_nothing_is_kept_of_batches_that_are_over() -> None:
     """Not even where every answer is here before it is asked for, so that nothing is waited for."""
     async with serving() as stage, stage.connect() as connection:
-        pipeline = Pipeline(connection._link, range(2_000), PATIENCE, 8)
-        under_way, answers = pipeline._under_way, pipeline.answers()
+        pipeline = Pipeline(connection._connection, PATIENCE, 8)
+        answers = answers_of(pipeline, iter(range(2_000)), connection._driver)
+        under_way = pipeline.under_way
         for number in range(2_000):
             await wait_until(lambda: not under_way or under_way[-1].is_done, "all are answered")
             answer = await anext(answers)

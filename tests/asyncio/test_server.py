@@ -99,7 +99,7 @@ async def test_an_observer_sees_what_happens() -> None:
     async with serving() as stage, stage.connect() as connection:
         await connection.request("x")
         events = stage.events
-        assert connection._link.channel.peer_name.endswith(str(stage.address.port))
+        assert connection.peer_address.endswith(str(stage.address.port))
         assert events.connections[0].address.startswith("127.0.0.1:")
         assert [message.content for message in events.messages] == ["x"]
         assert sum(events.sizes) > 10

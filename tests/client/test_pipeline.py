@@ -17,7 +17,7 @@ from telex import (
 from telex.client.pipeline import Pipeline
 from telex.connection.connection import Connection
 from telex.conversation.conversation import Conversation
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 
 
 class Stage:

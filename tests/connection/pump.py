@@ -16,7 +16,7 @@ from telex.connection.connection import Connection
 from telex.connection.ending import Ending
 from telex.connection.layer import Layer
 from telex.conversation.calls import Call
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 
 RESET = ConnectionClosedError("peer", "it reset the connection")

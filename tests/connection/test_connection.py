@@ -7,7 +7,7 @@ import pytest
 from telex import Application, ConnectionClosedError, Limits, Message
 from telex.connection.connection import BACKLOG_FACTOR, Connection
 from telex.connection.unread import INBOX_SIZE
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from tests.connection.pump import Pair, Served
 
 

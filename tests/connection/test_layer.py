@@ -12,7 +12,7 @@ import pytest
 import telex.tls
 from telex import Application, Limits, Message
 from telex.connection.layer import Layer
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.conversation.states import Phase
 from telex.security.tls_layer import TlsLayer
 from tests.certificates import Authority

@@ -9,7 +9,7 @@ import pytest
 
 from telex import Limits, Message, RequestTimeoutError
 from telex.connection.unread import INBOX_SIZE, STALL_SECONDS
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from tests.connection.pump import Pair
 from tests.conversations import TOKENS
 

@@ -417,4 +417,4 @@ def test_handlers_that_come_later_and_wildcards_are_traced_too(traces: Traces) -
 def test_only_connections_can_be_traced() -> None:
     """Anything else is refused with what would be right."""
     with pytest.raises(TypeError, match="none of what connect"):
-        telex.tracing.traced("tcp://127.0.0.1:1")  # type: ignore[call-overload]
+        telex.tracing.traced("tcp://127.0.0.1:1")  # type: ignore[type-var]

@@ -20,6 +20,7 @@ import pytest
 from telex import Address, Application, Limits, Message, Observer, TelexError
 from telex.application.peer import Peer
 from telex.sync import Connection, Server, client, connect, serve
+from telex.sync.server_driver import ServerDriver
 from tests.behaviour.stage import (
     PATIENCE,
     echoing,

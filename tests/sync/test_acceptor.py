@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from telex import Limits, Message
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.network.listener import Listener
 from telex.server.registry import Registry
 from telex.sync import acceptor, serve, server

@@ -12,7 +12,7 @@ import pytest
 from telex import ConnectionClosedError, Limits, Message
 from telex.connection.connection import Connection
 from telex.conversation.error_content import problem_message
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.network.sockets import prepare
 from telex.security.tls_layer import TlsLayer
 from telex.sync.client_driver import ClientDriver

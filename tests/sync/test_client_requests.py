@@ -20,7 +20,7 @@ from telex.conversation.calls import Call
 from telex.sync import Connection
 from telex.sync.client_driver import ClientDriver
 from telex.sync.deadlines import moment_in
-from telex.sync.link import Link
+from telex.sync.pipeline import answers_to
 from tests.answering import Answerer, echo
 from tests.sync.answering import answering
 from tests.sync.stage import PATIENCE, wait_until

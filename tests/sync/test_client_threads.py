@@ -25,9 +25,8 @@ from telex import (
 )
 from telex.connection import unread
 from telex.connection.inbox import Inbox
-from telex.conversation.error_content import problem_message, read_problem
-from telex.sync import Connection, connect, ending, reception
-from telex.sync.link import Link
+from telex.sync import Connection, connect
+from telex.sync.client_driver import ClientDriver
 from tests.answering import Answerer, echo, never
 from tests.sync.answering import answering
 from tests.sync.stage import PATIENCE, ROOMY, receive_exactly, running, wait_until

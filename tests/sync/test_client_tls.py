@@ -94,4 +94,4 @@ def test_sending_returns_when_the_last_encrypted_byte_has_gone(
         connection.send_many([bytes(50_000)])
         assert driver.connection.unsent == 0
         connection.send(bytes(50_000))
-        assert link._channel.output.size == 0
+        assert driver.connection.unsent == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from telex import Application, ConnectionClosedError, Limits, Message, MessageProcessor
 from telex.application.dispatcher import Run
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 from telex.sync.loop import READ, WRITE, Loop
 from telex.sync.server_driver import ServerDriver

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 
 import pytest
+from telex.application.session import LINGER_SECONDS
+from telex.sync.output import Output
 
 from telex import Application, Limits, Message
-from telex.application.session import LINGER_SECONDS
-from telex.sync import loop, serve, server
-from telex.sync.output import Output
+from telex.server import registry
+from telex.sync import loop, serve
 from tests.sync.stage import (
     name_of,
     receive_all,

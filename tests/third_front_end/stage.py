@@ -27,10 +27,10 @@ from telex.address import meant_by
 from telex.client.answers import answer_of, late_error, late_part_error, raise_error_of
 from telex.connection.connection import Connection
 from telex.conversation.calls import Call
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.security.tls_layer import TlsLayer
 from telex.server.registry import Registry
-from telex.wire.message import message_from
+from telex.wire.factory import message_from
 from tests.behaviour.stage import Events, RunningServer, plug_into
 from tests.third_front_end.driver import ClientDriver, ServerDriver
 

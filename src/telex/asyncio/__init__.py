@@ -6,8 +6,8 @@ One event loop serves many connections, and every handler may be ``async def``. 
 
 from __future__ import annotations
 
+from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.client import Connection, connect
-from telex.asyncio.opening import Opening
 from telex.asyncio.parts import Parts
 from telex.asyncio.reconnection import reconnecting
 from telex.asyncio.runner import run

@@ -1,56 +1,47 @@
 """The asyncio client: ``connect()``, and the connection that it gives.
 
-What users call is here; what happens to a connection meanwhile is the link's. It does not know the
-wire format, and it decides nothing about what messages mean.
+What users call is here. Bytes, time and waiting tasks are the driver's; what happens to a
+connection is decided below the front-ends.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Final
 
-from telex.address import check_is_safe_for_tokens, meant_by
-from telex.asyncio.answers import answer_of, late, progress_of
-from telex.asyncio.dialing import Dialing
-from telex.asyncio.link import Link
-from telex.asyncio.opening import Opening
+from telex.asyncio.answers import answer_of, progress_of, raise_error_of
+from telex.asyncio.awaitable_context import Opening
+from telex.asyncio.dialing import dial
 from telex.asyncio.parts import Parts
-from telex.asyncio.pipeline import Pipeline
+from telex.asyncio.pipeline import answers_of
 from telex.asyncio.waiting import moment_in
+from telex.client.answers import late_error, late_ping_error
+from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
+from telex.client.options import ClientOptions
+from telex.client.pipeline import Pipeline
 from telex.conversation.batch import BATCH_SIZE
-from telex.conversation.conversation import Conversation, Greeting
-from telex.conversation.greeting import check_room
-from telex.errors import (
-    ConnectError,
-    ConnectionClosedError,
-    RequestTimeoutError,
-    TelexError,
-    WaitTimeoutError,
-)
-from telex.limits import Limits
-from telex.log import safe_logger
-from telex.network.os_errors import NO_END
-from telex.version import __version__
+from telex.errors import ConnectionClosedError, TelexError, WaitTimeoutError
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+    )
     from types import TracebackType
-    from typing import Self, Unpack
+    from typing import Any, Self, Unpack
 
     from telex.address import Address
     from telex.application.peer import MessageKeywords
-    from telex.asyncio.channel import Channel
+    from telex.asyncio.client_driver import ClientDriver
+    from telex.limits import Limits
     from telex.wire.message import Message
-
-_SHORT_PATIENCE: Final = 1.0
-"""Seconds that closing takes at most where something has gone wrong, or was given up."""
-
-_AGENT: Final = f"telex/{__version__}"
-
-logger: Final = safe_logger("telex.client")
 
 
 def connect(
@@ -64,146 +55,148 @@ def connect(
     server_hostname: str | None = None,
     insecure: bool = False,
 ) -> Opening[Connection]:
-    """Connect to a server: ``async with`` it, or await it and close it yourself.
+    """Connect to a server, with ``async with`` or ``await``; after ``await``, close it yourself.
 
-    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``. All that a name
-    stands for is tried in turn, within ``timeout`` seconds together (``None``: as long as it
-    takes). ``token`` is the secret by which the server knows this client. With ``keepalive`` each
-    side notices when the other one is gone without a word. ``tls`` is for ``tls://``; without it
-    the server's certificate is verified with the system's authorities, for the host of the address
-    or for ``server_hostname``. ``insecure`` allows a token over ``tcp://`` beyond this machine.
+    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``. If the host name has
+    several addresses, they are tried one after the other. ``timeout`` is for all attempts together,
+    in seconds (``None``: no limit). ``token`` is the secret that proves the client's name to the
+    server. With ``keepalive`` both sides send pings, so that each notices when the other is gone.
+    ``tls`` is for ``tls://``; without ``tls``, the server's certificate is verified with the
+    system's authorities. The certificate must be for the host of the address, or for
+    ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to another machine.
 
-    Raises AddressError for a malformed address, and for one where others could read the token,
-    ContentError for a token that cannot be written, ConnectError, with every reason, when no
-    connection can be made, and ConnectionClosedError with code ``unauthorized`` when the token is
-    refused.
+    Raises AddressError for a malformed address, and for an address where others could read the
+    token, and ContentError for a token that cannot be written. Raises ConnectError, with every
+    reason, when no connection can be made, and ConnectionClosedError with code ``unauthorized``
+    when the server refuses the token.
 
         async with telex.asyncio.connect("tcp://127.0.0.1:7766") as connection:
             await connection.send("one way", subject="log")
     """
 
     async def start() -> Connection:
-        wanted = meant_by(address)
-        if token is not None and not insecure:
-            check_is_safe_for_tokens(wanted)
-        kept = limits or Limits()
-        loop = asyncio.get_running_loop()
+        options = ClientOptions(
+            address,
+            limits=limits,
+            token=token,
+            keepalive=keepalive,
+            tls=tls,
+            server_hostname=server_hostname,
+            insecure=insecure,
+        )
         deadline = moment_in(timeout)
-        greeting = Greeting(_AGENT, token=token, keepalive=keepalive)
-        check_room(greeting, kept)
-        # What cannot be said is raised here: a protocol of asyncio cannot raise to anybody.
-        Conversation(kept, greeting, serves=False, now=time.monotonic())
-        links: list[Link] = []
-
-        def make_link(channel: Channel) -> Link:
-            links.append(Link(loop, channel, kept, greeting))
-            return links[-1]
-
-        await Dialing(wanted, kept, tls, server_hostname).open(make_link, deadline)
-        link = links[-1]
+        driver = await dial(options, deadline)
         try:
-            if not await link.be_welcomed(deadline):
-                raise ConnectError(str(wanted), f"no welcome came within {timeout:g} s")
+            if not await driver.welcomed(deadline):
+                raise options.no_welcome_error(timeout)
         except BaseException:
-            link.channel.abort()
+            driver.end()
             raise
-        return Connection(link, wanted)
+        return Connection(driver, options.address, driver.peer_address)
 
-    return Opening(start())
+    return _Connecting(start())
 
 
 class Connection:
-    """A connection to a server, for all tasks of one event loop; made by ``connect()``.
+    """A connection to a server, shared by the tasks of one event loop; made by ``connect()``.
 
-    As a context manager it closes at the end, and waits for the peer to have read everything. As an
-    asynchronous iterator it gives the messages that come, and ends when the peer ends the
-    connection. A task that is cancelled while it waits takes no message with it.
+    As a context manager, the connection is closed at the end of the block, which waits until the
+    peer has read everything. As an asynchronous iterator, the connection gives the messages that
+    arrive, and stops when the peer closes the connection. When a task is cancelled while it waits,
+    no message is lost.
     """
 
-    def __init__(self, link: Link, address: Address) -> None:
+    def __init__(self, driver: ClientDriver, address: Address, peer_address: str) -> None:
         self.address: Final = address
-        """What was connected to."""
-        self.peer_address: Final = link.channel.peer_name
-        """Where the peer actually is, such as ``127.0.0.1:7766``."""
-        self._link: Final = link
-        self._conversation: Final = link.conversation
+        """The address that was connected to, as given."""
+        self.peer_address: Final = peer_address
+        """The actual address of the peer, such as ``127.0.0.1:7766``."""
+        self._driver: Final = driver
+        self._connection: Final = driver.connection
+        self._conversation: Final = driver.connection.conversation
+        # Whatever is sent goes through this: tracing writes headers here.
+        self._prepare: Callable[[object, MessageKeywords], Message] = message_from
 
     def __repr__(self) -> str:
         return f"<telex.asyncio.Connection to {self.address}, {self._conversation.phase.value}>"
 
     @property
     def ending(self) -> ConnectionClosedError | None:
-        """Why the connection has ended; None while it goes on, or when it was closed here."""
-        return self._link.ending
+        """The error that closed the connection; None while it is open, and after ``close()``."""
+        if self._connection.is_open or self._connection.ending.is_own_choice:
+            return None
+        return self._connection.ending.reason()
 
     async def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:
-        """Send a message, or content with the keywords of ``Message``.
+        """Send a plain message: a ``Message``, or content with the keywords of ``Message``.
 
-        Waits while the peer does not take what was sent before; cancelled then, it sends nothing.
-        That the peer has read it is known when ``close()`` returns. Raises ConnectionClosedError
-        when the connection has ended, with the reason that the peer gave; ContentError and
-        TooLargeError for a message that cannot be sent.
+        Waits while the peer does not read earlier output. If the task is cancelled during this
+        wait, nothing is sent. The peer has read the message when ``close()`` returns. Raises
+        ConnectionClosedError, with the reason that the peer gave, when the connection is closed.
+        Raises ContentError or TooLargeError for a message that cannot be sent, before any byte is
+        sent.
         """
-        message = message_from(content, keywords)
-        link, conversation = self._link, self._conversation
-        channel = link.channel
+        message = self._prepare(content, keywords)
+        driver, connection, conversation = self._driver, self._connection, self._conversation
         # ``must_wait`` and ``check_open``, written out: calls are a tenth of what sending costs.
-        if channel.is_backed_up or conversation.bytes_to_send >= BATCH_SIZE:
-            await link.room()
-        if link.ending is not None or link.is_closing:
-            raise link.closed_error()
+        if connection.is_backed_up or conversation.bytes_to_send >= BATCH_SIZE:
+            await driver.room()
+        if not connection.is_open:
+            raise connection.ending.closed_error()
         conversation.send(message)
-        if not channel.is_flush_due:
-            channel.flush_soon()
+        if not driver.is_turn_due:
+            driver.turn_soon()
 
     async def send_many(self, messages: Iterable[object] | AsyncIterable[object]) -> None:
-        """Send messages, or contents, from an iterable of either sort, many with each write.
+        """Send the messages, or contents, of an iterable or asynchronous iterable.
 
-        When the iterable raises, or something in it cannot be sent, what came before it is sent.
-        Raises what ``send`` raises.
+        Many are sent with each write. When the iterable raises an exception, or one of its messages
+        cannot be sent, the messages before are sent. Raises what ``send`` raises.
         """
         if hasattr(messages, "__aiter__"):
             async for item in messages:
                 await self.send(item)
             return
-        link = self._link
-        items = iter(messages)
+        driver = self._driver
+        items = self._prepared(messages)
         has_more = True
         while has_more:
-            if link.must_wait:
-                await link.room()
-            link.check_open()
+            if driver.must_wait:
+                await driver.room()
+            driver.check_open()
             batch: list[Message] = []
             try:
                 has_more = self._conversation.fill(batch, items)
             finally:
-                if link.ending is None and not link.is_closing:  # else the next check tells
+                if self._connection.is_open:  # else the next check tells
                     self._conversation.send_many(batch)
-                    link.channel.flush_soon()
+                    driver.turn_soon()
 
     async def request(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
     ) -> Message:
-        """Send a request, and return its answer, waiting at most ``timeout`` seconds for it.
+        """Send a request and return its answer; wait for the answer at most ``timeout`` seconds.
 
         Many requests can be under way at once, from many tasks. Raises RemoteError when the peer
-        answers with an error, RequestTimeoutError, ConnectionClosedError when the connection ends
-        before the answer is here, and what ``send`` raises. Cancelled or timed out, it forgets the
-        request, and the answer is dropped when it comes.
+        answers with an error, RequestTimeoutError when no answer arrives in time,
+        ConnectionClosedError when the connection is closed before the answer, ContentError when the
+        answer has several parts, and what ``send`` raises. An answer that arrives after the
+        timeout, or after a cancellation, is dropped.
 
             reply = await connection.request("you", subject="greet", timeout=2)
         """
-        message = message_from(content, keywords)
-        link = self._link
+        message = self._prepare(content, keywords)
+        driver, conversation = self._driver, self._conversation
         deadline = None if timeout is None else moment_in(timeout)
-        if link.must_wait and not await link.room(deadline):
-            raise late(message.subject, timeout)
-        link.check_open()
-        call = self._conversation.request(message)
-        link.channel.flush_soon()
-        if not await progress_of(call, link, deadline):
-            raise late(call.subject, timeout)
-        return answer_of(call, link)
+        if driver.must_wait and not await driver.room(deadline):
+            raise late_error(message.subject, timeout)
+        driver.check_open()
+        call = conversation.request(message)
+        if not driver.is_turn_due:
+            driver.turn_soon()
+        if not await progress_of(call, driver, deadline):
+            raise late_error(call.subject, timeout)
+        return call.reply or answer_of(call, driver)
 
     def request_many(
         self,
@@ -212,104 +205,115 @@ class Connection:
         timeout: float | None = None,
         most: int = 256,
     ) -> AsyncGenerator[Message | TelexError, None]:
-        """Send requests, messages or contents from an iterable of either sort; give their answers.
+        """Send the requests of an iterable or asynchronous iterable; give the answers in order.
 
-        Answers are given in the order of the requests, of which at most ``most`` are under way at
-        a time, many with each write. An answer may take ``timeout`` seconds. What goes wrong with
-        one request is given in the place of its answer, and the next ones are answered all the
-        same: RemoteError, RequestTimeoutError, ContentError for an answer in several parts, and
-        ConnectionClosedError. Raises what the iterable raises, ContentError for what cannot be
-        sent, and ConnectionClosedError when not all could be: when all that was sent has been
-        answered.
+        The iterable gives messages or contents. At most ``most`` requests are unanswered at a time,
+        and many are sent with each write. ``timeout`` is the longest wait for each answer, in
+        seconds. If a request fails, its exception is given in place of its answer, and the next
+        requests are not affected: RemoteError, RequestTimeoutError, ContentError for an answer in
+        several parts, or ConnectionClosedError. After the answers of all requests that were sent,
+        this raises the exception of the iterable, ContentError for a request that cannot be sent,
+        or ConnectionClosedError if some requests could not be sent.
 
             async for answer in connection.request_many(["ada", "bob"]):
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
         if most < 1:
             raise ValueError(f"most must be at least 1, not {most}")
-        return Pipeline(self._link, requests, timeout, most).answers()
+        row: Iterator[object] | AsyncIterator[Message]
+        if isinstance(requests, AsyncIterable):
+            row = self._prepared_later(requests)
+        else:
+            row = self._prepared(requests)
+        return answers_of(Pipeline(self._connection, timeout, most), row, self._driver)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
     ) -> Parts:
-        """Send a request, and give the parts of its answer as they come.
+        """Send a request, and give the parts of its answer as they arrive.
 
-        The request is sent when the first part is asked for. Each part may take ``timeout``
-        seconds. Raises, while iterating, what ``request`` raises. The connection reads no further
-        while too many parts wait; other answers that come after those are waited for a little
-        longer, and then raise RequestTimeoutError.
+        The request is sent when the first part is asked for. ``timeout`` is the longest wait for
+        each part, in seconds. The iteration raises what ``request`` raises. While too many parts
+        wait to be taken, the connection stops reading. A task that then waits for another answer
+        behind these parts gets a RequestTimeoutError after a few seconds.
 
             async for part in connection.request_parts("2026", subject="orders.list"):
                 print(part.content)
         """
-        return Parts(self._link, message_from(content, keywords), timeout)
+        return Parts(self._driver, self._prepare(content, keywords), timeout)
 
     async def ping(self, timeout: float | None = 10.0) -> float:
-        """Ask the peer for a sign of life; return how long that took, in seconds.
+        """Send a ping, and return the time until its answer, in seconds.
 
         Raises RequestTimeoutError and ConnectionClosedError.
         """
-        link = self._link
-        link.check_open()
+        driver = self._driver
+        driver.check_open()
         begin = time.perf_counter()
         call = self._conversation.ping()
-        link.channel.flush()
-        if not await progress_of(call, link, moment_in(timeout)):
-            raise RequestTimeoutError("the answer to a ping", timeout or 0.0)
-        link.raise_error_of(call)
+        driver.turn()
+        if not await progress_of(call, driver, moment_in(timeout)):
+            raise late_ping_error(timeout)
+        raise_error_of(call, driver)
         return time.perf_counter() - begin
 
     async def receive(self, timeout: float | None = None) -> Message:
-        """Return the next message, waiting for it at most ``timeout`` seconds; 0 does not wait.
+        """Return the next message; wait for it at most ``timeout`` seconds (0: do not wait).
 
-        Answers to requests are not among these messages. Raises WaitTimeoutError when none comes in
-        time, and ConnectionClosedError when the connection has ended.
+        Answers to requests are not returned here. Raises WaitTimeoutError when no message arrives
+        in time, and ConnectionClosedError when the connection is closed. If the peer broke the wire
+        format, the ProtocolError is the ``__cause__``.
         """
-        link = self._link
-        if not link.inbox.messages:
+        driver, connection = self._driver, self._connection
+        if not connection.unread.count:
             deadline = moment_in(timeout)
-            while not link.inbox.messages:
-                link.check_open()
-                if not await link.arrivals.wait(deadline):
+            while not connection.unread.count:
+                if not connection.may_receive:
+                    raise connection.ending.closed_error()
+                if not await driver.arrivals.wait(deadline):
                     raise WaitTimeoutError("a message", timeout or 0.0)
-        return link.take_message()
+        return driver.take_message()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
-        link = self._link
-        while not link.inbox.messages:
-            if link.is_closing or (link.ending is not None and link.ended_well):
-                raise StopAsyncIteration
-            if link.ending is not None:
-                raise link.closed_error()
-            await link.arrivals.wait()
-        return link.take_message()
+        driver, connection = self._driver, self._connection
+        while not connection.unread.count:
+            if not connection.may_receive:
+                if driver.is_closing or connection.ending.is_good:
+                    raise StopAsyncIteration
+                raise connection.ending.closed_error()
+            await driver.arrivals.wait()
+        return driver.take_message()
 
     async def close(self, timeout: float = 10.0) -> None:
-        """Send what is unsent, wait until the peer has read all and ends too, and close.
+        """Send all unsent output, wait until the peer has read everything and closes too.
 
-        Messages that come meanwhile are dropped, but not an error that the peer tells: it is
-        raised, as ConnectionClosedError, and so is a connection that breaks. ``timeout`` is for
-        everything together, in seconds: raises WaitTimeoutError when the peer has not ended by
-        then, so that it may not have read all, unless it may be at work on what was given up.
-        Harmless when repeated. Cancelled, it closes at once.
+        Messages that arrive during this time are dropped. Raises ConnectionClosedError when the
+        peer reports an error, or when the connection is lost. ``timeout`` is for everything
+        together, in seconds: raises WaitTimeoutError if the peer has not closed by then, because
+        the peer may not have read everything. If requests were abandoned, their handlers may still
+        keep the peer busy: then wait at most 1 s after the last byte is sent, and raise no
+        WaitTimeoutError. A second call has no effect. If the task is cancelled, the connection is
+        closed at once.
         """
-        link = self._link
-        if link.is_closing:
-            await link.gone(moment_in(timeout))
+        driver, ending = self._driver, self._connection.ending
+        deadline = moment_in(timeout)
+        if driver.is_closing:
+            await driver.gone(deadline)
             return
-        link.note_closing()
+        error: TelexError | None
+        driver.close()
         try:
-            if not link.channel.is_lost:
-                await self._finish(timeout)
+            is_gone = await driver.gone(deadline)
+            error = ending.unseen_error()
+            if error is None and not is_gone:
+                error = ending.overdue_error(timeout)
         finally:
-            link.channel.abort()
-        if link.problem is not None:
-            raise link.problem
-        if link.ending is not None and not link.ended_well and not link.was_told:
-            raise link.closed_error()
+            driver.end()
+        if error is not None:
+            raise error
 
     async def __aenter__(self) -> Self:
         return self
@@ -323,38 +327,35 @@ class Connection:
         if exception is None:
             await self.close()
         elif isinstance(exception, Exception):
-            await self._close_after(exception)
+            try:
+                await self.close(PATIENCE_AFTER_ERROR)
+            except TelexError as problem:
+                log_failed_close(self.peer_address, problem, exception)
         else:
-            self._link.note_closing()
-            self._link.channel.abort()
+            self._driver.close()
+            self._driver.end()
 
-    async def _finish(self, timeout: float) -> None:
-        """Send what is unsent, say that nothing follows, and wait until the peer ends too."""
-        link = self._link
-        channel = link.channel
-        deadline = moment_in(timeout)
-        conversation = self._conversation
-        # The peer may be at work for long on what this side no longer waits for.
-        has_given_up = conversation.outstanding + conversation.abandoned > 0
-        conversation.close("closed", "all is done")
-        channel.flush()
-        channel.end_output()
-        if has_given_up and not await link.gone(moment_in(min(timeout, _SHORT_PATIENCE))):
-            channel.look_at_output()
-            deadline = deadline if channel.unsent else moment_in(0)
-        if await link.gone(deadline):
-            return
-        channel.look_at_output()
-        if channel.unsent:
-            reason = f"the peer did not read on for {timeout:g} s"
-            raise ConnectionClosedError("us", reason, unsent=channel.unsent)
-        if not has_given_up:
-            raise WaitTimeoutError(NO_END, timeout)
+    def _prepared(self, items: Iterable[object]) -> Iterator[object]:
+        """Return the messages of contents or messages; those of contents may be made later."""
+        if self._prepare is message_from:
+            return iter(items)
+        return (self._prepare(item, {}) for item in items)
 
-    async def _close_after(self, exception: Exception) -> None:
-        """Close while an exception is on its way to the caller, which matters more."""
-        try:
-            await self.close(_SHORT_PATIENCE)
-        except TelexError as error:
-            name = type(exception).__name__
-            logger.warning("%s: %s, after a %s", self.peer_address, error, name)
+    async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncIterator[Message]:
+        async for item in items:
+            yield self._prepare(item, {})
+
+
+class _Connecting(Opening[Connection]):
+    """A connection that is being opened; what makes its messages may be replaced before that."""
+
+    __slots__ = ()
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Connection]) -> None:
+        super().__init__(coroutine)
+        self._prepare = message_from
+
+    async def _open(self) -> Connection:
+        connection = await super()._open()
+        connection._prepare = self._prepare
+        return connection

@@ -9,27 +9,28 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from telex.application.session import about
+from telex.asyncio.answers import raise_error_of
 from telex.asyncio.waiting import Waiters, moment_in
-from telex.errors import RequestTimeoutError
+from telex.client.answers import late_part_error
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from telex.asyncio.link import Link
-    from telex.conversation.conversation import Call
+    from telex.asyncio.client_driver import ClientDriver
+    from telex.conversation.calls import Call
+    from telex.errors import RequestTimeoutError
     from telex.wire.message import Message
 
 
 class Parts:
-    """The parts of the answer to a request; made by ``Connection.request_parts()``.
+    """The parts of an answer, as an iterator; made by ``Connection.request_parts()``.
 
-    Several tasks may take parts; each part goes to one of them. Whoever loses interest lets go of
-    it, or calls ``close()``: parts that still come are dropped.
+    Several tasks may take parts; each part goes to one of them. A caller that needs no more parts
+    drops the iterator or calls ``close()``: parts that arrive later are dropped.
     """
 
-    def __init__(self, link: Link, request: Message, timeout: float | None) -> None:
-        self._link: Final = link
+    def __init__(self, driver: ClientDriver, request: Message, timeout: float | None) -> None:
+        self._driver: Final = driver
         self._request: Final = request
         self._timeout: Final = timeout
         self._answer: _Answer | None = None
@@ -46,7 +47,7 @@ class Parts:
             answer = await self._ask(deadline)
         while not answer.parts:
             if self._is_closed or answer.call.is_done:
-                self._link.raise_error_of(answer.call)
+                raise_error_of(answer.call, self._driver)
                 raise StopAsyncIteration
             if not await answer.progress(deadline):
                 raise self._late()
@@ -60,64 +61,64 @@ class Parts:
             self._answer.give_up()
 
     def __del__(self) -> None:
-        # Whoever lets go of it last, or collects the garbage, may do so in another thread.
+        # The last reference may be dropped, or the garbage be collected, in another thread.
         answer = self._answer
         if answer is not None and (answer.parts or not answer.call.is_done):
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing comes
-                self._link.loop.call_soon_threadsafe(answer.give_up)
+                self._driver.loop.call_soon_threadsafe(answer.give_up)
 
     async def _ask(self, deadline: float | None) -> _Answer:
         """Send the request, when there is room for it."""
-        link = self._link
-        if link.must_wait and not await link.room(deadline):
+        driver = self._driver
+        if driver.must_wait and not await driver.room(deadline):
             raise self._late()
         if self._is_closed:
             raise StopAsyncIteration
-        link.check_open()
+        driver.check_open()
         if self._answer is None:
-            self._answer = _Answer(link, link.conversation.request(self._request))
-            link.channel.flush_soon()
+            call = driver.connection.conversation.request(self._request)
+            self._answer = _Answer(driver, call)
+            driver.turn_soon()
         return self._answer
 
     def _late(self) -> RequestTimeoutError:
         self.close()
-        which = "the next part of the answer" if self._has_begun else "the answer"
-        return RequestTimeoutError(f"{which} to {about(self._request)}", self._timeout or 0.0)
+        return late_part_error(self._request.subject, self._timeout, has_begun=self._has_begun)
 
 
 class _Answer:
-    """The parts that have come, apart from whoever takes them: that one may go away."""
+    """The parts that have come, apart from the iterator, which may be dropped."""
 
-    def __init__(self, link: Link, call: Call) -> None:
+    def __init__(self, driver: ClientDriver, call: Call) -> None:
         self.call: Final = call
         self.parts: deque[Message] = deque()
-        self._link: Final = link
-        self._progress: Final = Waiters(link.loop)
+        self._driver: Final = driver
+        self._progress: Final = Waiters(driver.loop)
         call.on_progress = self._note_progress
 
     async def progress(self, deadline: float | None) -> bool:
         """Wait until a part is here or none will come; return whether that was in time."""
-        self._link.expect(self.call)
+        self._driver.expect(self.call)
         try:
             return await self._progress.wait(deadline)
         finally:
-            self._link.expect_no_more(self.call)
+            self._driver.connection.unread.expect_no_more(self.call)
 
     def take(self) -> Message:
         """Take the next part."""
         part = self.parts.popleft()
-        self._link.hold_parts(-part.memory_size)
+        self._driver.consumed(part.memory_size)
         return part
 
     def give_up(self) -> None:
-        """Want no more of it."""
-        self._link.conversation.abandon(self.call)
-        self._link.hold_parts(-sum(part.memory_size for part in self.parts))
+        """Want no more of the answer."""
+        self._driver.connection.conversation.abandon(self.call)
+        self._driver.consumed(sum(part.memory_size for part in self.parts))
         self.parts.clear()
         self._progress.wake()
 
     def _note_progress(self) -> None:
         new = self.call.take_parts()
         self.parts.extend(new)
-        self._link.hold_parts(sum(part.memory_size for part in new))
+        self._driver.connection.unread.hold(sum(part.memory_size for part in new))
         self._progress.wake()

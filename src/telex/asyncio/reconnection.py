@@ -10,7 +10,7 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 from telex.asyncio.client import connect
-from telex.asyncio.dialing import is_about_certificates
+from telex.client.options import is_about_certificates
 from telex.errors import AddressError, ConnectError, ConnectionClosedError, TelexError
 from telex.log import safe_logger
 

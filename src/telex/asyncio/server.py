@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from telex.application.notifier import observers_of
 from telex.asyncio.acceptor import Acceptor
-from telex.asyncio.opening import Opening
+from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.server_loop import LAST_TURNS, ServerLoop
 from telex.asyncio.signals import handling
 from telex.log import safe_logger

@@ -12,7 +12,7 @@ from asyncio import FIRST_COMPLETED
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
-from telex.connection.connection import LOOK_SECONDS
+from telex.connection.times import LOOK_SECONDS
 from telex.errors import ConnectionClosedError
 from telex.log import safe_logger
 from telex.server.thread_calls import ThreadCalls

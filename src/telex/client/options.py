@@ -17,6 +17,7 @@ from telex.network.os_errors import reason_of
 from telex.security.tls import client_context
 from telex.security.tls_layer import TlsLayer
 from telex.version import __version__
+from telex.wire.received import with_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,7 @@ class ClientOptions:
         self._greeting: Final = Greeting(f"telex/{__version__}", token=token, keepalive=keepalive)
         check_room(self._greeting, self.limits)
         if self._greeting.is_wanted:
-            self._greeting.hello(self.limits).written()
+            with_body(self._greeting.hello(self.limits))
         self._tls: Final = client_context() if is_encrypted and tls is None else tls
         self._server_name: Final = server_hostname or self.address.host
 

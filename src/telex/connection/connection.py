@@ -275,6 +275,14 @@ class Connection:
         return self._closing.ending
 
     @property
+    def may_receive(self) -> bool:
+        """Whether messages or answers may still come that the program would get."""
+        closing = self._closing
+        if closing.input_ended or closing.is_cut:
+            return False
+        return self.conversation.is_open
+
+    @property
     def is_finished(self) -> bool:
         """Whether the driver is to close, once it has tried to send what there is."""
         return self._closing.is_finished(self.is_idle)
@@ -304,8 +312,7 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether more may be said: neither side has ended the connection, and nothing broke it."""
-        phase = self.conversation.phase
-        return (phase is _OPEN or phase is _GREETING) and not self._closing.has_broken
+        return self.conversation.is_open and not self._closing.has_broken
 
     @property
     def is_ending(self) -> bool:

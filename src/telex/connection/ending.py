@@ -69,7 +69,9 @@ class Ending:
 
         What the peer told (``explains``) says more than that nothing can be sent to it any more.
         """
-        if self._conversation.error is None and (self.broken is None or explains):
+        if self.is_final or self._conversation.error is not None:
+            return
+        if self.broken is None or explains:
             self.broken = without_frames(error)
 
     @property
@@ -121,6 +123,14 @@ class Ending:
         return conversation.closed_error().code in GOOD_ENDINGS
 
     @property
+    def is_own_choice(self) -> bool:
+        """Whether this side's program closed the connection first, and nothing went wrong."""
+        conversation = self._conversation
+        if self.broken is not None or conversation.error is not None:
+            return False
+        return conversation.closed_error().by == "us"
+
+    @property
     def final_error(self) -> TelexError | None:
         """The error for whoever observes the connection; None for an end as it should be."""
         conversation = self._conversation
@@ -153,6 +163,13 @@ class Ending:
         else:
             error = self._conversation.closed_error()
         return self.complete(error)
+
+    def reason(self) -> ConnectionClosedError:
+        """Return a new error that says why the connection ended; nobody is told by that."""
+        was_told = self.was_told
+        error = self.closed_error()
+        self.was_told = was_told
+        return error
 
     def complete(self, error: ConnectionClosedError) -> ConnectionClosedError:
         """Add to an error about this end what was lost, and the cause; return the error."""

@@ -139,10 +139,11 @@ class Unread:
         self._was_taken = True
 
     def expect(self, call: Call) -> None:
-        """Take note that somebody waits for an answer now."""
+        """Take note that somebody waits for an answer now: the time of a pause starts over."""
         if self._awaited is None:
             self._awaited = set()
         self._awaited.add(call)
+        self._was_taken = True
 
     def expect_no_more(self, call: Call) -> None:
         """Take note that nobody waits for this answer any more."""

@@ -241,6 +241,11 @@ class Conversation:
     # How things stand
 
     @property
+    def is_open(self) -> bool:
+        """Whether neither side has said its last."""
+        return self.phase is Phase.OPEN or self.phase is Phase.GREETING
+
+    @property
     def is_over(self) -> bool:
         """Whether no message is received any more, and none sent but those that wait to be sent."""
         return self.phase is Phase.CLOSED or self.phase is Phase.FAILED

@@ -11,7 +11,7 @@ import selectors
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from telex.connection.connection import LOOK_SECONDS
+from telex.connection.times import LOOK_SECONDS
 from telex.server.thread_calls import ThreadCalls
 from telex.sync.wakeup import Wakeup
 

@@ -11,15 +11,17 @@ import copy
 import functools
 import inspect
 import socket
+import time
 from typing import TYPE_CHECKING, Final
 
-from telex.asyncio.channel import Channel
 from telex.asyncio.client import Connection
-from telex.asyncio.link import Link
+from telex.asyncio.client_driver import ClientDriver
+from telex.asyncio.dialing import attach
 from telex.asyncio.server import Server
 from telex.asyncio.server_driver import ServerDriver
 from telex.asyncio.server_loop import ServerLoop
-from telex.conversation.handshake import Greeting
+from telex.connection import connection as core
+from telex.conversation.greeting import Greeting
 from telex.network.sockets import prepare
 from telex.server.registry import Registry
 from telex.testing.joined_address import ADDRESS, AGENT
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from telex.application.application import Application
     from telex.application.peer import Peer
-    from telex.conversation.conversation import Call
+    from telex.conversation.calls import Call
     from telex.limits import Limits
     from telex.testing.failures import Failures
 
@@ -41,14 +43,14 @@ class AsyncJoinedConnection(Connection):
     RemoteError.
     """
 
-    def __init__(self, link: Link, peer: Peer, failures: list[BaseException]) -> None:
-        super().__init__(link, ADDRESS)
+    def __init__(self, driver: ClientDriver, peer: Peer, failures: list[BaseException]) -> None:
+        super().__init__(driver, ADDRESS, driver.peer_address)
         self.peer: Final = peer
-        """This connection, as the ``peer`` of handlers."""
+        """This connection as handlers see it."""
         self.failures: Final = failures
-        """Exceptions of handlers that no request has raised.
+        """What handlers raised that were not meant to fail, and no request has told yet.
 
-        The end of the context raises those that are left: a test removes what it expects.
+        Leaving the context raises what is still in it: a test takes out what it expects.
         """
 
 
@@ -76,21 +78,16 @@ class AsyncJoint:
         server_loop = ServerLoop(loop, registry)
         server = Server(server_loop, [], ADDRESS)
         await server.start()
-        links: list[Link] = []
-
-        def make_link(channel: Channel) -> Link:
-            links.append(_Link(loop, channel, limits, failures))
-            return links[0]
-
-        near_channel = Channel(loop, limits, make_link)
         near, far = socket.socketpair()
         for sock in (near, far):
             prepare(sock)
-        driver = ServerDriver(server_loop, far, peer_address)
-        driver.connection.conversation.identity = identity
-        await loop.connect_accepted_socket(lambda: driver, far)
-        await loop.create_unix_connection(lambda: near_channel, sock=near)
-        return cls(server, AsyncJoinedConnection(links[0], driver.dispatcher.peer, failures))
+        served_end = ServerDriver(server_loop, far, peer_address)
+        served_end.connection.conversation.identity = identity
+        await loop.connect_accepted_socket(lambda: served_end, far)
+        end = core.Connection(limits, Greeting(AGENT), serves=False, now=time.monotonic())
+        driver = _Driver(loop, near, end, failures)
+        await attach(driver, near)
+        return cls(server, AsyncJoinedConnection(driver, served_end.dispatcher.peer, failures))
 
     async def end(self) -> None:
         """End the server, which the client has left."""
@@ -115,20 +112,21 @@ def _noted(hook: Callable[[], object], failures: Failures) -> Callable[[], Await
     return call
 
 
-class _Link(Link):
-    """The client's end, which knows why a handler has failed."""
+class _Driver(ClientDriver):
+    """The client's driver, which knows why a handler has failed."""
+
+    __slots__ = ("_failures",)
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        channel: Channel,
-        limits: Limits,
+        sock: socket.socket,
+        connection: core.Connection,
         failures: Failures,
     ) -> None:
-        super().__init__(loop, channel, limits, Greeting(AGENT))
+        super().__init__(loop, sock, connection)
         self._failures: Final = failures
 
-    def raise_error_of(self, call: Call) -> None:
-        """Raise the error with which a call has ended; its cause is what the handler raised."""
+    def explain(self, call: Call) -> None:
+        """Make the exception of the handler the cause of the error of a call."""
         self._failures.explain(call)
-        super().raise_error_of(call)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from telex.application.application import Application
     from telex.application.peer import Peer
-    from telex.conversation.conversation import Call
+    from telex.conversation.calls import Call
     from telex.wire.message import Message
 
 _ENDS: Final = (AssertionError, KeyboardInterrupt, SystemExit, GeneratorExit)

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator
     from types import TracebackType
     from typing import Any
 
+    from telex.application.peer import MessageKeywords
+    from telex.wire.message import Message
+
 
 class Closable(Protocol):
-    """What can be opened knows how it ends."""
+    """Something that is closed at the end of its context."""
 
     async def __aexit__(
         self,
@@ -28,19 +31,22 @@ Opened = TypeVar("Opened", bound=Closable)
 
 
 class Opening(Generic[Opened]):
-    """What ``connect()`` and ``serve()`` return: await it, or use it with ``async with``, once."""
+    """The result of ``connect()`` and ``serve()``: use once, with ``await`` or ``async with``."""
 
-    __slots__ = ("_coroutine", "_opened")
+    __slots__ = ("_coroutine", "_opened", "_prepare")
+
+    _prepare: Callable[[object, MessageKeywords], Message]
+    """Makes the messages of a connection that is opened; see there. Servers have none."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Opened]) -> None:
         self._coroutine: Final = coroutine
         self._opened: Opened | None = None
 
     def __await__(self) -> Generator[Any, Any, Opened]:
-        return self._coroutine.__await__()
+        return self._open().__await__()
 
     async def __aenter__(self) -> Opened:
-        self._opened = await self._coroutine
+        self._opened = await self._open()
         return self._opened
 
     async def __aexit__(
@@ -51,3 +57,6 @@ class Opening(Generic[Opened]):
     ) -> None:
         assert self._opened is not None
         await self._opened.__aexit__(exception_type, exception, traceback)
+
+    async def _open(self) -> Opened:
+        return await self._coroutine

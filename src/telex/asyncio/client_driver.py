@@ -1,0 +1,252 @@
+"""The client's driver: one transport, one connection, one timer, and the tasks that wait.
+
+A task that is cancelled while it waits takes nothing with it: what has come stays with the
+connection. What users call is ``client``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import TYPE_CHECKING, Final
+
+from telex.asyncio.driver import Driver
+from telex.asyncio.waiting import Waiters
+from telex.conversation.batch import BATCH_SIZE
+from telex.conversation.states import Phase
+from telex.network.resolver import name_of
+
+if TYPE_CHECKING:
+    import socket
+
+    from telex.connection.connection import Connection
+    from telex.conversation.calls import Call
+    from telex.wire.message import Message
+
+_LATE_SECONDS: Final = 0.05
+"""How late the timer may be before the loop counts as held up."""
+
+_TICK: Final = 0.001
+"""The shortest time that uvloop waits. It polls at least once in that time."""
+
+
+class ClientDriver(Driver):
+    """Moves the bytes of a client's connection, and wakes the tasks that wait for something.
+
+    ``arrivals`` are the tasks that wait for messages, or for a change of the connection's state.
+    """
+
+    __slots__ = (
+        "_armed_for",
+        "_gone",
+        "_has_received_rest",
+        "_is_plain",
+        "_room",
+        "_timer",
+        "arrivals",
+        "is_closing",
+        "is_opening",
+        "is_turn_due",
+        "loop",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, connection: Connection
+    ) -> None:
+        super().__init__(loop, sock, connection)
+        self.loop: Final = loop
+        self.arrivals: Final = Waiters(loop)
+        self.is_closing: bool = False
+        """Whether the program has closed the connection."""
+        self.is_opening: bool = True
+        """Whether somebody waits in ``established`` or ``welcomed``, or is about to."""
+        self.is_turn_due: bool = False
+        """Whether a turn follows in this pass of the loop, which sends what was said."""
+        self._room: Final = Waiters(loop)
+        self._gone: Final = Waiters(loop)
+        self._has_received_rest = False
+        # Where there is a layer, it may have to answer what has come.
+        self._is_plain: Final = connection.is_established
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = math.inf
+
+    @property
+    def peer_address(self) -> str:
+        """Where the peer is, as people write it."""
+        return name_of(self._transport.get_extra_info("peername"))
+
+    # What tasks wait for
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether a task that wants to send waits in ``room()`` before that."""
+        connection = self.connection
+        return connection.is_backed_up or connection.conversation.bytes_to_send >= BATCH_SIZE
+
+    async def room(self, deadline: float | None = None) -> bool:
+        """Wait until more may be sent; return whether that was before ``deadline``.
+
+        Deadlines are times of the loop.
+        """
+        connection = self.connection
+        if not connection.is_backed_up:
+            self.turn()
+            await asyncio.sleep(0)
+        while connection.is_backed_up and connection.is_open:
+            if not await self._room.wait(deadline):
+                return False
+        return True
+
+    async def established(self) -> None:
+        """Wait until messages can be sent, or the connection ends before that."""
+        while self.connection.is_open and not self.connection.is_established:
+            await self.arrivals.wait()
+
+    async def welcomed(self, deadline: float | None) -> bool:
+        """Wait until the server has answered the greeting; return whether that was in time.
+
+        Raises ConnectionClosedError when the connection ends instead.
+        """
+        while self.connection.conversation.phase is Phase.GREETING:
+            if not await self.arrivals.wait(deadline):
+                return False
+            self.check_open()
+        self.is_opening = False
+        return True
+
+    async def gone(self, deadline: float | None) -> bool:
+        """Wait until the transport is gone; return whether that was before ``deadline``."""
+        while not self.is_lost:
+            if not await self._gone.wait(deadline):
+                return False
+        return True
+
+    # What tasks do
+
+    def check_open(self) -> None:
+        """Raise ConnectionClosedError when nothing more can be sent."""
+        if not self.connection.is_open:
+            raise self.connection.ending.closed_error()
+
+    def turn_soon(self) -> None:
+        """Send what was said, when all tasks that are ready now have said theirs."""
+        if not self.is_turn_due:
+            self.is_turn_due = True
+            self.loop.call_soon(self.turn)
+
+    def take_message(self) -> Message:
+        """Take the next message, of which there must be one."""
+        message = self.connection.unread.take()
+        if not self._is_reading:
+            self._look()
+        return message
+
+    def consumed(self, size: int) -> None:
+        """Take note that ``size`` bytes of parts of answers were taken, or dropped."""
+        self.connection.unread.consumed(size)
+        if not self._is_reading:
+            self._look()
+
+    def expect(self, call: Call) -> None:
+        """Take note that a task waits for a call: more is read for the sake of its answer."""
+        self.connection.unread.expect(call)
+        if not self._is_reading:
+            self._look()
+
+    def explain(self, call: Call) -> None:
+        """Add what only this side knows to the error of a call, before it is raised: nothing."""
+
+    def close(self) -> None:
+        """Say goodbye; ``gone()`` waits for the end, and ``end()`` does not."""
+        self.is_closing = True
+        self.connection.close(time.monotonic())
+        self.turn()
+
+    def end(self) -> None:
+        """Close the transport at once; nothing more is sent or received."""
+        self.connection.finish()
+        self.abort()
+
+    # What the transport tells
+
+    def opened(self) -> None:
+        """Begin: the layer, or the conversation, may have something to say."""
+        self.transmit()
+        self._decide()
+
+    def received(self, size: int, messages: list[Message]) -> None:
+        """Keep what has come until a task takes it."""
+        if messages:
+            self.connection.unread.add(messages)
+            self.arrivals.wake()
+        elif self.is_opening:
+            self.arrivals.wake()
+        if not (self._is_plain and self._is_reading and self.connection.is_quiet):
+            self.transmit()
+            self._decide()
+
+    def turn(self) -> None:
+        """Send what was said, and decide what to wait for where something has begun."""
+        self.is_turn_due = False
+        self.transmit()
+        connection = self.connection
+        if self._is_reading and connection.is_quiet:
+            return
+        if connection.has_lost_output and not self._has_received_rest:
+            self._has_received_rest = True  # what the peer sent before that may say why
+            self._receive_rest()
+        self._decide()
+
+    def lost(self) -> None:
+        """Tell everybody who waits that the connection has ended."""
+        self.connection.finish()
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiters in (self.arrivals, self._room, self._gone):
+            waiters.wake()
+
+    # Inside
+
+    def _decide(self) -> None:
+        """Wake whoever need not wait, and set what is waited for."""
+        connection = self.connection
+        if connection.is_finished:
+            self.end()
+            return
+        if not connection.is_open:
+            self._room.wake()
+            self.arrivals.wake()
+        elif not connection.is_backed_up:
+            self._room.wake()
+        self.read_if_wanted()
+        deadline = connection.next_deadline
+        if deadline < self._armed_for:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._armed_for = deadline
+            delay = max(deadline - time.monotonic(), 0.0) + _TICK
+            self._timer = self.loop.call_later(delay, self._look_if_awake)
+
+    def _look_if_awake(self) -> None:
+        """Look at the clock; after the next poll, where the loop was kept from polling.
+
+        What has come meanwhile is received first, so that the peer is not blamed. uvloop runs
+        timers before it polls.
+        """
+        if time.monotonic() - self._armed_for > _LATE_SECONDS:
+            self._timer = self.loop.call_later(_TICK, self._look)
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """Do what is due by the clock."""
+        if self.is_lost:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._armed_for = math.inf
+        self.connection.handle_deadline(time.monotonic())
+        self.transmit()
+        self._decide()
