@@ -548,8 +548,7 @@ def run(layers: Callable[[], Layers], examples: int) -> None:
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     """Log nothing: handlers fail by the thousand."""
-    caplog.set_level(logging.CRITICAL + 1)
-    logging.getLogger("telex").setLevel(logging.CRITICAL + 1)
+    caplog.set_level(logging.CRITICAL + 1, "telex")
 
 
 def test_plain_connections_always_end_well() -> None:

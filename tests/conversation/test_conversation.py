@@ -1176,3 +1176,14 @@ def test_an_end_ends_everything_and_keeps_the_reason() -> None:
     lost.end()
     assert lost.phase is Phase.FAILED
     assert lost.closed_error().reason == "it is gone"
+
+
+def test_an_end_that_asks_refuses_requests_instead_of_not_reading() -> None:
+    """Its own answers come behind them: past ``max_pending``, further requests are overloaded."""
+    server = new_server(limits=Limits(max_pending=2))
+    server.request(Message("x"))
+    taken = tell(server, *(request(number) for number in (1, 2, 3)))
+    assert [message.id for message in taken] == [1, 2]
+    assert server.unanswered == 2
+    refused = sent_by(server)[-1]
+    assert (refused.kind, refused.re, refused.content["code"]) == ("error", 3, "overloaded")
