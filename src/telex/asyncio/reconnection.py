@@ -26,14 +26,15 @@ logger: Final = safe_logger("telex.client")
 async def reconnecting(
     address: str | Address, *, min_delay: float = 0.1, max_delay: float = 30.0, **options: Any
 ) -> AsyncGenerator[Connection, None]:
-    """Give a connection, and another one whenever that has ended, for as long as it makes sense.
+    """Give a connection, and a new one whenever the last one was closed or lost.
 
-    ``options`` are those of ``connect()``. Before each new attempt there is a pause of random
-    length (exponential backoff with full jitter): at most ``min_delay`` seconds at first, twice as
-    much after each failure, and never more than ``max_delay``. Who was connected for that long
-    begins anew. Raises what no repetition cures: AddressError, a refused token (
-    ConnectionClosedError with code ``unauthorized``), and certificates that are not trusted
-    (ConnectError). A connection is closed when the next one is asked for.
+    ``options`` are those of ``connect()``. Before each attempt after a failure there is a pause of
+    random length (exponential backoff with full jitter): at most ``min_delay`` seconds at first;
+    this maximum doubles after each failure, up to ``max_delay``. A connection that lasted at least
+    as long as the current maximum resets it to ``min_delay``. Raises errors that another attempt
+    cannot cure: AddressError, a refused token (ConnectionClosedError with code ``unauthorized``),
+    and certificates that are not trusted (ConnectError). A connection is closed when the next one
+    is asked for.
 
         async for connection in telex.asyncio.reconnecting("tcp://127.0.0.1:7766"):
             try:

@@ -19,11 +19,11 @@ Result = TypeVar("Result")
 def run(
     main: Coroutine[Any, Any, Result], *, uvloop: bool | None = None, debug: bool | None = None
 ) -> Result:
-    """Run a coroutine to its end, as ``asyncio.run()`` does, and return its result.
+    """Run a coroutine until it returns, as ``asyncio.run()`` does, and return its result.
 
-    On uvloop where that is installed (``pip install 'telex[uvloop]'``), else on asyncio's own loop.
-    ``uvloop=True`` insists, and raises ImportError without it; ``uvloop=False`` leaves it alone.
-    Telex works the same on any loop that was started another way.
+    Uses uvloop if it is installed (``pip install 'telex[uvloop]'``), and asyncio's own event loop
+    otherwise. ``uvloop=True`` demands uvloop, and raises ImportError without it; ``uvloop=False``
+    never uses it. Telex also works in an event loop that was started in another way.
 
         telex.asyncio.run(main())
     """
