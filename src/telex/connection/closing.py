@@ -179,6 +179,18 @@ class Closing:
             self._conversation.fail(error)
         self.is_cut = True
 
+    def finish(self) -> None:
+        """Take note that the driver closes: the reason is final, and what is unsent is lost."""
+        conversation, ending = self._conversation, self.ending
+        is_behind = ending.unsent or conversation.unanswered or conversation.bytes_buffered
+        if self.is_leaving and is_behind:
+            reason = "the server was shut down"
+            ending.break_with(ConnectionClosedError("us", reason, code="shutting-down"))
+        self.is_cut = True
+        ending.reach()
+        conversation.data_to_send()
+        self._output.discard()
+
     def note_output_ended(self, now: float) -> None:
         """Wait for the peer's end from now on, though not for ever."""
         self.output_ended = True

@@ -22,6 +22,7 @@ from telex.connection.memory import memory_of
 from telex.connection.output import Output
 from telex.connection.times import Times
 from telex.connection.unread import Unread
+from telex.connection.wrapping import Wrapping
 from telex.conversation.conversation import Conversation
 from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError
@@ -57,11 +58,11 @@ class Connection:
         "_high_water",
         "_is_backed_up",
         "_is_reading",
-        "_layer",
         "_now",
         "_output",
         "_serves",
         "_times",
+        "_wrapping",
         "bytes_at_work",
         "conversation",
         "generators_waiting",
@@ -91,7 +92,9 @@ class Connection:
         )
         self._high_water: Final[i64] = limits.high_water
         self._serves: Final = serves
-        self._layer: Layer | None = layer
+        self._wrapping: Wrapping | None = None
+        if layer is not None:
+            self._wrapping = Wrapping(layer, self.conversation, self._closing, self._output)
         self._now: float = now
         self._is_reading = True
         self._is_backed_up = False
@@ -111,13 +114,13 @@ class Connection:
         What the peer does wrong never raises: it ends the connection.
         """
         self._now = now
-        if self._layer is not None:
-            return self._receive_through(self._layer, data)
+        if self._wrapping is not None:
+            return self._receive_wrapped(self._wrapping, data)
         return self._take(data)
 
     def content_buffer(self, least: i64 = WORTH_ITS_OWN) -> memoryview | None:
         """Return where to receive long content without a copy; see ``MessageProcessor``."""
-        if self._layer is not None or self._closing.ignores_input:
+        if self._wrapping is not None or self._closing.ignores_input:
             return None
         return self.conversation.content_buffer(least)
 
@@ -135,8 +138,8 @@ class Connection:
         self._now = now
         error = None
         is_expected = self._closing.ignores_input or self._closing.input_ended
-        if self._layer is not None and not is_expected and self.conversation.farewell is None:
-            error = self._layer.error_at_eof()
+        if self._wrapping is not None and not is_expected and self.conversation.farewell is None:
+            error = self._wrapping.error_at_eof
         if error is None:
             self._closing.end_input()
         else:
@@ -174,11 +177,16 @@ class Connection:
         """
         if self._closing.has_begun:
             self._advance_closing()
-        output = self._output
-        if self._layer is not None:
-            self._encode(self._layer)
-        elif self.conversation.bytes_to_send:
-            output.add(self._said())
+        conversation, output = self.conversation, self._output
+        size: i64 = conversation.bytes_to_send
+        if self._wrapping is not None:
+            self._wrapping.wrap()
+            self.said += size - conversation.bytes_to_send
+        elif size:
+            self.said += size
+            pieces = conversation.data_to_send()
+            if not self._closing.output_ended:
+                output.add(pieces)
         return output.offered() if output.size else _NOTHING
 
     def data_sent(self, size: i64) -> None:
@@ -199,12 +207,9 @@ class Connection:
         closing = self._closing
         if not closing.is_last_said or closing.output_ended or self._output.size:
             return False
-        layer = self._layer
-        if layer is not None and layer.error is not None:
+        if self._wrapping is not None and self._wrapping.is_useless:
             return True
-        if layer is not None and not layer.is_established:
-            return closing.input_ended  # without the peer, the two never agree
-        return self.conversation.bytes_to_send == 0
+        return self.is_established and self.conversation.bytes_to_send == 0
 
     def output_ended(self, now: float) -> None:
         """Take note that the driver has ended the output: the peer's end is waited for."""
@@ -250,18 +255,9 @@ class Connection:
         """Take note that the driver closes the socket, whatever for; return how it has ended."""
         ending = self.ending
         if not ending.is_final:
-            conversation = self.conversation
-            if self._closing.is_leaving and (
-                ending.unsent or conversation.unanswered or conversation.bytes_buffered
-            ):
-                reason = "the server was shut down"
-                ending.break_with(ConnectionClosedError("us", reason, code="shutting-down"))
-            self._closing.is_cut = True
-            ending.reach()
-            self.conversation.data_to_send()
-            self._output.discard()
+            self._closing.finish()
             if self.is_established:
-                self._layer = None
+                self._wrapping = None
         return ending
 
     def check_open(self) -> None:
@@ -307,7 +303,7 @@ class Connection:
     @property
     def is_established(self) -> bool:
         """Whether messages can be sent: there is no layer, or it is agreed on."""
-        return self._layer is None or self._layer.is_established
+        return self._wrapping is None or self._wrapping.is_established
 
     @property
     def is_open(self) -> bool:
@@ -323,11 +319,6 @@ class Connection:
     def has_lost_output(self) -> bool:
         """Whether nothing more can be sent. What the peer sent before that may say why."""
         return self._closing.output_lost
-
-    @property
-    def wants_to_send(self) -> bool:
-        """Whether the network has yet to take something that ``data_to_send`` has returned."""
-        return self._output.size > 0
 
     @property
     def is_idle(self) -> bool:
@@ -445,23 +436,15 @@ class Connection:
         messages = self.conversation.receive_data(data)
         return self._unless_closing(messages) if self._closing.is_closing else messages
 
-    def _receive_through(self, layer: Layer, data: bytes | memoryview) -> list[Message]:
+    def _receive_wrapped(self, wrapping: Wrapping, data: bytes | memoryview) -> list[Message]:
         """Take bytes of the network, with the layer around them."""
-        was_established = layer.is_established
-        said = layer.receive(data)
-        if layer.mismatch:
-            self._layer = None
-            error = ConnectionClosedError("us", layer.mismatch, code="bad-message")
-            self.conversation.fail(error)
-            return []
-        if layer.is_established and not was_established:
-            self.conversation.identity = layer.identity or self.conversation.identity
+        said = wrapping.unwrap(data)
+        mismatch = wrapping.mismatch
+        if mismatch:
+            self._wrapping = None  # so that the peer can be told
+            self.conversation.fail(ConnectionClosedError("us", mismatch, code="bad-message"))
         messages = self._take(said) if said else []
-        if layer.error is not None:
-            self.ending.break_with(layer.error, explains=True)
-            self.ending.end_conversation()
-        elif layer.has_ended:
-            self._closing.end_input()
+        wrapping.end_if_due()
         return messages
 
     def _unless_closing(self, messages: list[Message]) -> list[Message]:
@@ -470,28 +453,6 @@ class Connection:
             return messages
         self.ending.note_dropped(messages)
         return []
-
-    def _said(self) -> list[bytes]:
-        """Return what the conversation has to send, counted."""
-        self.said += self.conversation.bytes_to_send
-        pieces = self.conversation.data_to_send()
-        return [] if self._closing.output_ended else pieces
-
-    def _encode(self, layer: Layer) -> None:
-        """Move what the conversation and the layer have to send to the output."""
-        output = self._output
-        if layer.is_established and layer.error is None:
-            if self.conversation.bytes_to_send:
-                output.add(layer.encode(self._said()))
-            if self._closing.is_last_said:
-                layer.end()
-        elif layer.error is not None and self.conversation.bytes_to_send:
-            output.lost += self.conversation.bytes_to_send
-            self.conversation.data_to_send()  # no layer is left to carry it
-        of_layer = layer.data_to_send()
-        # Where it cannot be sent, it is no message that anybody would miss.
-        if of_layer and not (self._closing.output_ended or self._closing.output_lost):
-            output.add([of_layer])
 
     def _advance_closing(self) -> None:
         """Take the next steps of the end; drop what a refused peer sent and nobody handled."""

@@ -58,6 +58,11 @@ class Output:
             self._pieces = [*pieces]
         self.size += size
 
+    def lose(self, pieces: list[bytes]) -> None:
+        """Count pieces that can never be sent."""
+        for piece in pieces:
+            self.lost += len(piece)
+
     def offered(self) -> list[Piece]:
         """Return the unsent pieces, as many as one system call takes; do not change the list."""
         pieces = self._pieces

@@ -72,11 +72,11 @@ class ClientDriver:
         try:
             with self._lock:
                 connection = self.connection
-                had_unsent = connection.wants_to_send
+                had_unsent = connection.wants_to_write
                 said = self._add(how, arguments)
                 self._transmit(time.monotonic())
                 self._is_busy = False
-                if had_unsent or connection.wants_to_send or self.is_gone:
+                if had_unsent or connection.wants_to_write or self.is_gone:
                     self._tell_others()
                 return said
         finally:
@@ -131,7 +131,7 @@ class ClientDriver:
         goal = connection.sent + 1 if mark is None else mark
         self.wait(
             lambda: (
-                connection.sent >= goal or not connection.wants_to_send or not connection.is_open
+                connection.sent >= goal or not connection.wants_to_write or not connection.is_open
             )
         )
         if connection.sent < goal:
@@ -211,7 +211,7 @@ class ClientDriver:
                     if leads:
                         watch.look_for(self._events())
                         due = connection.next_deadline
-                    elif connection.wants_to_send and not watch.events & SEND:
+                    elif connection.wants_to_write and not watch.events & SEND:
                         self._wakeup.wake()
                 has_waited = True
                 if leads:
@@ -382,7 +382,7 @@ class ClientDriver:
         self._is_paused = True  # first: who takes a message while it is looked at says so
         self._is_paused = not connection.wants_to_read
         events = 0 if self._is_paused else RECEIVE
-        return events | SEND if connection.wants_to_send else events
+        return events | SEND if connection.wants_to_write else events
 
     def _look_for_room(self) -> None:
         """Have the leader read on where enough was taken."""
@@ -429,7 +429,7 @@ class ClientDriver:
         self._wake_waiters()
         if self._leader and (
             self.is_gone
-            or (self.connection.wants_to_send and not self._watch.events & SEND)
+            or (self.connection.wants_to_write and not self._watch.events & SEND)
             or self._leader_is_ready()
         ):
             self._wakeup.wake()
