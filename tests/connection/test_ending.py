@@ -209,3 +209,12 @@ def test_an_error_that_is_kept_holds_no_frames() -> None:
     assert kept.__traceback__ is None
     assert kept.__cause__ is not None
     assert kept.__cause__.__traceback__ is None
+
+
+def test_an_end_without_unsent_bytes_stays_so() -> None:
+    """Bytes that come too late to be sent were not lost with the end."""
+    ending, _, output = ending_of()
+    ending.reach()
+    output.discard()
+    output.add([b"late"])
+    assert ending.unsent == 0

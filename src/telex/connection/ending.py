@@ -98,10 +98,10 @@ class Ending:
 
     def reach(self) -> None:
         """Take note that the connection has ended: what is unsent now is lost."""
-        self.is_final = True
         self.end_conversation()
         self._note_cut()
         self._unsent = self.unsent
+        self.is_final = True
         self._conversation.end()
         for error in (self._conversation.error, self._conversation.processor.error):
             if error is not None:
@@ -110,7 +110,7 @@ class Ending:
     @property
     def unsent(self) -> int:
         """Bytes that were handed over and that the network never took."""
-        if self.is_final and self._unsent:
+        if self.is_final:
             return self._unsent
         return self._output.size + self._output.lost + self._conversation.bytes_to_send
 
