@@ -234,21 +234,21 @@ def test_an_end_does_not_overtake_the_messages_before_it(monkeypatch: pytest.Mon
     """Who looks while both are being taken in gets the messages, and then the end."""
     farewell = Message({"code": "closed", "detail": "done"}, kind="close")
     others: list[Worker] = []
-    add = Inbox.add
+    add = unread.Unread.add
     with never_answering() as (connection, peer):
         lock = NoticingLock(connection)
         monkeypatch.setattr(connection._driver, "_lock", lock)
 
-        def add_late(inbox: Inbox, messages: list[Message]) -> None:
+        def add_late(kept: unread.Unread, messages: list[Message]) -> None:
             other = Worker(lambda: [message.content for message in connection])
             others.append(other)
             wait_until(
                 lambda: lock.is_waited_for.is_set() or not other.thread.is_alive(),
                 "another thread looks",
             )
-            add(inbox, messages)
+            add(kept, messages)
 
-        monkeypatch.setattr(Inbox, "add", add_late)
+        monkeypatch.setattr(unread.Unread, "add", add_late)
         peer.sendall(Message("last").to_bytes() + farewell.to_bytes())
         connection._driver.wait(lambda: others)
         assert others[0].outcome() == ["last"]
