@@ -40,7 +40,7 @@ class Driver(threading.Thread):
         while not self.is_closed:
             with self.changed:
                 reading = [self._sock] if self.connection.wants_to_read else []
-                writing = [self._sock] if self.connection.data_to_send() else []
+                writing = [self._sock] if self.connection.wants_to_write else []
                 due = min(self.connection.next_deadline - time.monotonic(), LONGEST_WAIT)
             readable, _, _ = select.select([self._woken, *reading], writing, [], max(0.0, due))
             with self.changed:

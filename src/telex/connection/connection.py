@@ -400,7 +400,7 @@ class Connection:
         self._now = now
         if now >= self._closing.linger_until:
             self._closing.is_cut = True
-        elif self.is_established:
+        elif self.is_established or self.conversation.is_over:
             unsent = self._output.size if self._is_backed_up else 0
             self._times.look(now, is_reading=self._is_reading, unsent=unsent)
         else:
