@@ -39,9 +39,9 @@ def test_a_driver_waits_for_the_network_while_it_has_been_offered_something() ->
     pair = Pair(room=0)
     client = pair.client.connection
     client.send(Message("x"))
-    before = client.wants_to_send
+    before = client.wants_to_write
     pair.client.transmit()
-    assert (before, client.wants_to_send) == (False, True)
+    assert (before, client.wants_to_write) == (False, True)
 
 
 def test_who_closed_first_is_known() -> None:
