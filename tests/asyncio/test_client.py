@@ -219,7 +219,7 @@ async def test_answers_behind_far_too_much_are_given_up(
     async with serving(listing(40)) as stage, stage.connect() as connection:
         parts = connection.request_parts("", subject="list")
         await anext(parts)
-        await wait_until(lambda: not connection._link.channel.is_reading, "reading stops")
+        await wait_until(lambda: not connection._connection.wants_to_read, "reading stops")
         await wait_until(lambda: not stage.server._server.tasks, "all parts are on their way")
         for asked in (connection.request("", subject="detail"), connection.ping()):
             with pytest.raises(RequestTimeoutError, match="parts of answers to be taken before it"):
