@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from telex import ContentError, Message, RemoteError, RequestTimeoutError, TelexError
-from telex.client.pipeline import Pipeline, answers_of
+from telex.asyncio.pipeline import answers_of
+from telex.client.pipeline import Pipeline
 
 from .stage import PATIENCE, echoing, in_loop, let_time_pass, serving, wait_until
 

@@ -12,6 +12,7 @@ import pytest
 
 from telex import AddressError, ConnectError, ConnectionClosedError, Message
 from telex.asyncio import Connection, connect, reconnecting, serve
+from telex.asyncio.server_driver import ServerDriver
 from telex.network.resolver import Endpoint
 from telex.tls import client_context, server_context
 from tests.certificates import Authority
@@ -43,6 +44,7 @@ async def test_a_new_connection_follows_one_that_has_ended() -> None:
             if len(answers) == 3:
                 break
             for driver in list(stage.server._server.registry.drivers):
+                assert isinstance(driver, ServerDriver)
                 driver.abort()
             async for _ in connection:
                 pytest.fail("nothing was sent")
@@ -96,6 +98,7 @@ async def test_a_connection_that_does_not_last_is_a_failure(pauses: list[float])
             if len(pauses) == 3:
                 break
             for driver in list(stage.server._server.registry.drivers):
+                assert isinstance(driver, ServerDriver)
                 driver.abort()
     assert pauses == [60, 120, 240]
 

@@ -108,10 +108,11 @@ class ClientDriver(Driver):
 
         Raises ConnectionClosedError when the connection ends instead.
         """
-        while self.connection.conversation.phase is Phase.GREETING:
+        connection = self.connection
+        while connection.is_open and connection.conversation.phase is Phase.GREETING:
             if not await self.arrivals.wait(deadline):
                 return False
-            self.check_open()
+        self.check_open()
         self.is_opening = False
         return True
 
