@@ -80,7 +80,7 @@ class Driver(Protocol):
         """Tell the peer why it is not served, and end the connection."""
 
     def sent(self, message: Message) -> None:
-        """Take note that a message was handed over to be sent without being asked for."""
+        """Tell the observers of a message that no request asked for."""
 
 
 class Peer(Protocol):

@@ -144,13 +144,13 @@ class ClientDriver(Driver):
         return message
 
     def consumed(self, size: int) -> None:
-        """Take note that ``size`` bytes of parts of answers were taken, or dropped."""
+        """Subtract ``size`` bytes of parts that were taken or dropped."""
         self.connection.unread.consumed(size)
         if not self._is_reading:
             self._look()
 
     def expect(self, call: Call) -> None:
-        """Take note that a task waits for a call: more is read for the sake of its answer."""
+        """Read further while a task waits for the answer to a call."""
         self.connection.unread.expect(call)
         if not self._is_reading:
             self._look()

@@ -82,7 +82,7 @@ class Driver(asyncio.BufferedProtocol):
         """Send, and decide what to wait for."""
 
     def lost(self) -> None:
-        """Take note that the transport is gone."""
+        """Handle the loss of the transport."""
 
     # What it may use
 
@@ -131,7 +131,7 @@ class Driver(asyncio.BufferedProtocol):
             begin += self._receive(self._buffer[begin:nbytes], now)
 
     def eof_received(self) -> bool:
-        """Take note that the peer sends no more; it can still be sent to."""
+        """Handle the end of the peer's output; the peer can still be sent to."""
         self.connection.receive_eof(time.monotonic())
         self.turn()
         return True
@@ -147,7 +147,7 @@ class Driver(asyncio.BufferedProtocol):
             self._loop.call_soon(self.turn)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take note that the transport is gone."""
+        """Handle the loss of the transport."""
         if isinstance(exc, OSError):
             self._receive_rest()
             error = ended_by_peer(exc)

@@ -93,7 +93,7 @@ class ServerDriver(Driver):
         self.turn()
 
     def sent(self, message: Message) -> None:
-        """Take note that a message was handed over to be sent without being asked for."""
+        """Tell the observers of a message that no request asked for."""
         self._server.registry.tell_of_message(self, message)
 
     # What the transport tells

@@ -134,7 +134,7 @@ class ServerLoop:
         return task
 
     def task_ended(self) -> None:
-        """Take note that the running task is done."""
+        """Forget the running task: it is done."""
         task = asyncio.current_task()
         if task is not None:
             self.tasks.discard(task)

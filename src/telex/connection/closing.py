@@ -180,7 +180,7 @@ class Closing:
         self.is_cut = True
 
     def finish(self) -> None:
-        """Take note that the driver closes: the reason is final, and what is unsent is lost."""
+        """End the connection: the reason becomes final, and unsent bytes are lost."""
         conversation, ending = self._conversation, self.ending
         is_behind = ending.unsent or conversation.unanswered or conversation.bytes_buffered
         if self.is_leaving and is_behind:

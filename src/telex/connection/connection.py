@@ -125,12 +125,12 @@ class Connection:
         return self.conversation.content_buffer(least)
 
     def content_received(self, size: int, now: float) -> list[Message]:
-        """Take note of ``size`` bytes in ``content_buffer()``; else as ``receive_data``."""
+        """Accept ``size`` bytes that were received into ``content_buffer()``; see ``receive_data``."""
         self._now = now
         return self._unless_closing(self.conversation.content_received(size))
 
     def receive_eof(self, now: float) -> None:
-        """Take note that the network's stream has ended.
+        """Handle the end of the network's stream.
 
         With a layer that is a good end only where the peer has announced it, or where nothing
         matters that could follow.
@@ -146,12 +146,12 @@ class Connection:
             self.lost(error, now)
 
     def output_lost(self, error: ConnectionClosedError, now: float) -> None:
-        """Take note that nothing more can be sent; what the peer sent before can still come."""
+        """Handle a network that takes nothing more; bytes of the peer can still arrive."""
         self._now = now
         self._closing.lose_output(error)
 
     def lost(self, error: ConnectionClosedError, now: float) -> None:
-        """Take note that nothing more can be received or sent, and why."""
+        """Handle the loss of the network in both directions, for the reason ``error``."""
         self._closing.input_ended = True
         self.output_lost(error, now)
 
@@ -190,7 +190,7 @@ class Connection:
         return output.offered() if output.size else _NOTHING
 
     def data_sent(self, size: i64) -> None:
-        """Take note that the network has taken ``size`` bytes more."""
+        """Forget the first ``size`` unsent bytes: the network has taken them."""
         self._output.forget(size)
 
     @property
@@ -212,7 +212,7 @@ class Connection:
         return self.is_established and self.conversation.bytes_to_send == 0
 
     def output_ended(self, now: float) -> None:
-        """Take note that the driver has ended the output: the peer's end is waited for."""
+        """Wait for the peer's end: the driver has ended the output."""
         self._now = now
         self._closing.note_output_ended(now)
 
@@ -252,7 +252,7 @@ class Connection:
         self._closing.cut_off(error, can_tell=self.is_established)
 
     def finish(self) -> Ending:
-        """Take note that the driver closes the socket, whatever for; return how it has ended."""
+        """End the connection: the driver closes the socket. Return how it has ended."""
         ending = self.ending
         if not ending.is_final:
             self._closing.finish()

@@ -97,7 +97,7 @@ class Ending:
                 self._problem = ConnectionClosedError("peer", str(problem), code=problem.code)
 
     def reach(self) -> None:
-        """Take note that the connection has ended: what is unsent now is lost."""
+        """Make the end final: bytes that are unsent now are lost."""
         self.end_conversation()
         self._note_cut()
         self._unsent = self.unsent

@@ -139,14 +139,14 @@ class Unread:
         self._was_taken = True
 
     def expect(self, call: Call) -> None:
-        """Take note that somebody waits for an answer now: the time of a pause starts over."""
+        """Read further while somebody waits for this answer; the time of a pause starts over."""
         if self._awaited is None:
             self._awaited = set()
         self._awaited.add(call)
         self._was_taken = True
 
     def expect_no_more(self, call: Call) -> None:
-        """Take note that nobody waits for this answer any more."""
+        """Read no further for this answer: nobody waits for it any more."""
         if self._awaited is not None:
             self._awaited.discard(call)
 

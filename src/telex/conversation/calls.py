@@ -79,7 +79,7 @@ class Call:
         self.end(None)
 
     def end(self, error: TelexError | None) -> None:
-        """Take note that nothing more will come, and why."""
+        """End the call: nothing more will come, because of ``error`` if there is one."""
         self.error = error
         self.is_done = True
         if self.on_progress is not None:

@@ -57,7 +57,7 @@ class Outgoing:
         return len(self._last_words) > 0
 
     def keep_to(self, peer: PeerGreeting) -> None:
-        """Take note of what the peer is ready to receive."""
+        """Respect the limits that the peer has announced."""
         self._max_header_size = peer.max_header_size
         self._max_content_size = peer.max_content_size
         self._longest_error = peer.max_content_size

@@ -194,7 +194,7 @@ class _Supervisor:
             os.kill(worker, number)
 
     def _replace_the_dead(self) -> None:
-        """Take note of workers that have ended, and start others if they should not have."""
+        """Handle workers that have ended; replace those that should have gone on."""
         for worker in list(self._workers):
             ended, status = os.waitpid(worker, os.WNOHANG)
             if not ended:

@@ -249,7 +249,7 @@ class ClientDriver:
         return message
 
     def consumed(self, size: int) -> None:
-        """Take note of ``size`` bytes of parts that somebody has taken or dropped."""
+        """Subtract ``size`` bytes of parts that were taken or dropped."""
         with self._lock:
             self.connection.unread.consumed(size)
             if self._is_paused:

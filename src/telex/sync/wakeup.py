@@ -32,7 +32,7 @@ class Wakeup:
             self._writer.send(b"\0")
 
     def ready(self, events: int) -> None:
-        """Take note that the wait has ended."""
+        """End the wait: read what woke it."""
         with contextlib.suppress(BlockingIOError):
             self.socket.recv(4096)
 
