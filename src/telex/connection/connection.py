@@ -125,7 +125,7 @@ class Connection:
         return self.conversation.content_buffer(least)
 
     def content_received(self, size: int, now: float) -> list[Message]:
-        """Accept ``size`` bytes that were received into ``content_buffer()``; see ``receive_data``."""
+        """Accept ``size`` bytes received into ``content_buffer()``; see ``receive_data``."""
         self._now = now
         return self._unless_closing(self.conversation.content_received(size))
 
