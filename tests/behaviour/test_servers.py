@@ -453,7 +453,7 @@ def test_shutdown_handles_and_sends_what_is_there(running: Running) -> None:
         for client, count in ((later, 1), (sock, 30)):
             sizes = [len(message.body) for message in receive_until_goodbye(client)]
             assert sizes == [1_000_000] * count
-    assert set(stage.events.endings) == {None}
+            assert stage.ending_of(name_of(client)) is None
 
 
 def test_shutdown_does_not_wait_for_ever(
