@@ -41,10 +41,10 @@ CAN_COMPILE := $(PY) _build/compiler.py
 CORE_SOURCES := src/telex/wire/*,src/telex/conversation/*,src/telex/connection/*,src/telex/errors.py,src/telex/limits.py
 CORE_TESTS := tests/wire tests/conversation tests/connection tests/test_errors.py tests/test_limits.py
 OTHER_TESTS := tests $(addprefix --ignore=,$(CORE_TESTS)) --ignore=tests/typing
-# Compiled, the core is tested by itself, and in every pair of client and server. What takes long there
-# is waiting for limits, which compiling does not change.
+# Compiled, the core is tested by itself, and in every pair of client and server, that of the third
+# front-end among them. What takes long there is waiting for limits, which compiling does not change.
 COMPILED_TESTS := $(CORE_TESTS) tests/behaviour --ignore=tests/behaviour/test_limits.py \
-    tests/application/test_application.py tests/observation/test_tracing.py \
+    tests/third_front_end tests/application/test_application.py tests/observation/test_tracing.py \
     tests/test_course.py tests/test_package.py
 CHECKED := $(wildcard src tests _build setup.py conformance benchmarks docs/*.py examples fuzz)
 

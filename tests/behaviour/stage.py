@@ -419,6 +419,8 @@ def is_refused(server: RunningServer) -> bool:
         server.plug_in().close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it has stopped listening while this one waited to be let in
+        return False
     return False
 
 

@@ -153,6 +153,7 @@ def test_http_request_is_recognised_where_limits_are_as_they_come(
         sock.sendall(OFFENCES["an HTTP request"].data)
         [told] = receive_all(sock)
         assert_refusal(told, "bad-message", "HTTP")
+        stage.ending_of(name_of(sock))
         assert len(warnings_about(caplog, name_of(sock))) == 1
 
 

@@ -19,6 +19,7 @@ from telex.application.peer import Peer
 from telex.tls import client_context, server_context
 from tests.behaviour.stage import (
     PATIENCE,
+    Background,
     Running,
     RunningServer,
     Serve,
@@ -202,8 +203,10 @@ def test_peer_that_never_reads_is_not_read_from(running_tls: Running, authority:
         assert handled * 200_000 < 12_000_000
         other.sendall(SMALL)
         assert len(receive_one(other).body) == 200_000
+        receiving = Background(lambda: receive_until_goodbye(sock))
+        wait_until(lambda: handled == 101, "all is read and handled")
         stage.shutdown()
-        answers = receive_until_goodbye(sock)
+        answers: list[Message] = receiving.wait_for(list)
     assert [answer.re for answer in answers] == list(range(1, 101))
 
 

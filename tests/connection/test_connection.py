@@ -224,6 +224,21 @@ def test_what_a_connection_holds_is_known_and_let_go_of() -> None:
     assert server.memory_to_gain == 0
 
 
+def test_a_refused_peer_holds_nothing_of_a_message_that_has_begun() -> None:
+    """Its end is waited for, and the rest of the message is dropped: it must not cost others."""
+    pair = Pair()
+    server = pair.server.connection
+    server.receive_data(Message(bytes(1_000_000)).to_bytes()[:-1], pair.now)
+    assert server.memory_held >= 1_000_000
+    server.refuse("overloaded", "too much is held", pair.now)
+    pair.server.transmit()
+    assert not server.is_finished
+    assert server.memory_held == 0
+    error = server.ending.final_error
+    assert error is not None
+    assert "too much is held" in str(error)
+
+
 def test_content_that_is_set_aside_counts_before_it_has_come() -> None:
     """The memory is taken when the content begins."""
     pair = Pair()

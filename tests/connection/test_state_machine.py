@@ -24,7 +24,7 @@ from telex.application.dispatcher import Run
 from telex.application.peer import Peer
 from telex.connection.connection import BACKLOG_FACTOR
 from telex.conversation.calls import Call
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.security.tls_layer import TlsLayer
 from tests.certificates import Authority
 from tests.connection.layers import MaskingLayer

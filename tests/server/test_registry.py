@@ -9,7 +9,7 @@ import pytest
 
 from telex import Application, Limits, Message, MessageProcessor
 from telex.application.dispatcher import Run
-from telex.conversation.handshake import Greeting
+from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+import math
 
 import pytest
-from telex.application.session import LINGER_SECONDS
-from telex.sync.output import Output
 
 from telex import Application, Limits, Message
+from telex.connection.closing import LINGER_SECONDS
+from telex.connection.output import Output
+from telex.connection.times import LOOK_SECONDS
 from telex.server import registry
-from telex.sync import loop, serve
+from telex.sync import serve
 from tests.sync.stage import (
     name_of,
     receive_all,
@@ -66,5 +68,5 @@ def test_what_was_cut_off_is_let_go_at_once() -> None:
 def test_sweeping_goes_on_only_while_there_are_connections() -> None:
     """A server that nobody has connected to waits without waking up."""
     with serve(Application(), "tcp://127.0.0.1:0") as idle:
-        assert idle._loop._patience(None) is None
-    assert LINGER_SECONDS > loop.SWEEP_SECONDS
+        assert idle._loop._seconds_to_wait(math.inf) is None
+    assert LINGER_SECONDS > LOOK_SECONDS

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -69,7 +69,7 @@ def connect(scheme: str, authority: Authority) -> Iterator[Connect]:
         where = server.address if type(server) is RunningServer else server
         assert not isinstance(where, RunningServer) or isinstance(where, ThirdServer)
         connections.append(ThirdClient(where, **options))
-        return connections[-1]
+        return cast("Client", connections[-1])  # it has what the tests of this folder call
 
     yield open_connection
     for connection in connections:

@@ -103,6 +103,11 @@ class Dispatcher:
             self._connection.unread.count > 0 and not self._is_busy
         )
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether nobody receives what a handler would return. Any thread may ask."""
+        return self._connection.is_refused
+
     def received(self, size: int, messages: list[Message]) -> None:
         """Take the messages that ``size`` bytes completed: handle or hold each of them."""
         if self._notifier is not None:

@@ -33,7 +33,7 @@ class Observer:
     def data_received(self, peer: Peer, size: int, state: State, bytes_needed: int) -> None:
         """``size`` bytes were received; ``bytes_needed`` more bytes complete ``state``.
 
-        With TLS, ``telex.sync`` counts decrypted bytes, and ``telex.asyncio`` encrypted ones.
+        ``size`` counts the bytes that travel: with TLS, the encrypted ones.
         """
 
     def message_received(self, peer: Peer, message: Message) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     Outcome = tuple[Any, Exception | None]
 
 _END: Final = object()
+_NOT_CALLED: Final = object()
 
 
 class Sender(Protocol):
@@ -153,11 +154,16 @@ class HandlerTasks:
         then = partial(self._end_in_thread, run)
         if run.parts is None:
             context = self._server.context.copy()
-            self._call(context, then, run.handler.call, run.message, self._dispatcher.peer)
+            call, peer = run.handler.call, self._dispatcher.peer
+            self._call(context, then, self._unless_refused, call, run.message, peer)
         else:
             if run not in self._contexts:
                 self._contexts[run] = self._server.context.copy()
-            self._call(self._contexts[run], then, next, run.parts, _END)
+            self._call(self._contexts[run], then, self._unless_refused, next, run.parts, _END)
+
+    def _unless_refused(self, function: Callable[..., object], *arguments: object) -> object:
+        """Call a function, unless the peer was refused while the call waited for a thread."""
+        return _NOT_CALLED if self._dispatcher.is_refused else function(*arguments)
 
     def _call(
         self,
@@ -177,7 +183,7 @@ class HandlerTasks:
         dispatcher = self._dispatcher
         result, error = future.result()
         if error is None and run.parts is not None and result is not _END:
-            if dispatcher.yielded(run, result):
+            if result is not _NOT_CALLED and dispatcher.yielded(run, result):
                 dispatcher.go_on_with(run)
             else:
                 self._close_in_thread(run)
@@ -186,6 +192,8 @@ class HandlerTasks:
         self._contexts.pop(run, None)
         if error is not None:
             dispatcher.failed(run, error)
+        elif result is _NOT_CALLED:
+            dispatcher.broken_off(run)
         elif run.parts is None:
             dispatcher.returned(run, result)
         else:

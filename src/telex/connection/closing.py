@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from telex.connection.ending import Ending
+from telex.connection.ending import Ending, what_was_cut
 from telex.connection.output import Output
 from telex.conversation.conversation import Conversation
 from telex.conversation.states import Phase
@@ -141,6 +141,7 @@ class Closing:
         if conversation.phase is _FAILED and not self.is_refused:
             self.is_refused = True
             self.linger_until = now + LINGER_SECONDS
+            what_was_cut(conversation.processor)  # which lets go of a message that has begun
 
     def end_input(self) -> None:
         """End the conversation's input: the peer sends no more, and may still receive."""

@@ -184,9 +184,7 @@ class Connection:
             self.said += size - conversation.bytes_to_send
         elif size:
             self.said += size
-            pieces = conversation.data_to_send()
-            if not self._closing.output_ended:
-                output.add(pieces)
+            output.add(conversation.data_to_send())
         return output.offered() if output.size else _NOTHING
 
     def data_sent(self, size: i64) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from telex.connection.output import Output
 from telex.conversation.conversation import Conversation
-from telex.conversation.error_content import read_problem
+from telex.conversation.error_content import GOOD_ENDINGS, read_problem
 from telex.errors import (
     ConnectionClosedError,
     IncompleteMessageError,
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from telex.wire.processor import MessageProcessor
 
 Error = TypeVar("Error", bound=BaseException)
-
-GOOD_ENDINGS: Final = ("closed", "shutting-down")
-"""Codes with which a peer ends as it should."""
 
 
 class Ending:

@@ -112,10 +112,15 @@ class Times:
     def _end_stall(self) -> None:
         """Say that nothing is taken; the answers that are awaited behind it cannot come."""
         unread = self._unread
-        waiting = f"{unread.size:,} bytes of messages and parts of answers"
+        size = f"{unread.size:,}"
         if not unread.stall_was_told:
             unread.stall_was_told = True
-            logger.warning("nothing is read until somebody takes what has come: %s wait", waiting)
+            logger.warning(
+                "nothing is read until somebody takes what has come: "
+                "%s bytes of messages and parts of answers wait",
+                size,
+            )
+        waiting = f"{size} bytes of messages and parts of answers"
         for call in unread.awaited:
             if not call.is_done:
                 self._conversation.abandon(call)

@@ -77,9 +77,7 @@ class Wrapping:
                 output.lose(self._conversation.data_to_send())  # no layer is left to carry it
         elif layer.is_established:
             if self._conversation.bytes_to_send:
-                pieces = self._conversation.data_to_send()
-                if not closing.output_ended:
-                    output.add(layer.encode(pieces))
+                output.add(layer.encode(self._conversation.data_to_send()))
             if closing.is_last_said:
                 layer.end()
         of_layer = layer.data_to_send()

@@ -41,6 +41,9 @@ ENDING_CODES: Final = frozenset(
 )
 """An ``error`` with one of these codes that answers nothing is the last thing a peer says."""
 
+GOOD_ENDINGS: Final = ("closed", "shutting-down")
+"""Codes with which a peer ends as it should."""
+
 
 def unknown_kind(kind: str) -> str:
     """Return the detail of the error ``unsupported-kind``."""

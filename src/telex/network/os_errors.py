@@ -9,20 +9,9 @@ import errno
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final
 
-from telex.errors import ConnectionClosedError, IncompleteMessageError
-
-if TYPE_CHECKING:
-    from telex.wire.processor import MessageProcessor
-
-Error = TypeVar("Error", bound=BaseException)
-
-NO_END: Final = "the peer to end the connection; it may not have read all"
-"""What a client that closes has waited for in vain."""
-
-GOOD_ENDINGS: Final = ("closed", "shutting-down")
-"""Codes with which a peer ends as it should."""
+from telex.errors import ConnectionClosedError
 
 _PLAIN_WORDS: Final = {
     errno.ECONNRESET: "it reset the connection",
@@ -40,11 +29,6 @@ _ALERTS: Final = {
     "CERTIFICATE_UNKNOWN": "it does not accept this side's certificate",
 }
 """What a peer objects to in a certificate, by the name of its alert (RFC 8446, 6.2)."""
-
-
-def not_handled(count: int) -> str:
-    """Say how many messages were received and never handled."""
-    return "1 message was not handled" if count == 1 else f"{count:,} messages were not handled"
 
 
 def reason_of(error: Exception) -> str:
@@ -69,25 +53,3 @@ def ended_by_peer(error: OSError, unsent: int = 0) -> ConnectionClosedError:
     ended = ConnectionClosedError("peer", words, unsent=unsent)
     ended.__cause__ = error
     return ended
-
-
-def without_frames(error: Error) -> Error:
-    """Return an error that is to be kept, so that it does not keep all that it came through.
-
-    The frames of a server hold its connections, those that have ended among them.
-    """
-    link: BaseException | None = error
-    while link is not None:
-        link.__traceback__ = None
-        link = link.__cause__ or link.__context__
-    return error
-
-
-def what_was_cut(processor: MessageProcessor) -> str:
-    """Say which message was cut by an ending, as the rest of a sentence; empty when none was."""
-    if processor.error is None:
-        try:
-            processor.receive_eof()
-        except IncompleteMessageError as incomplete:
-            return f", {without_frames(incomplete)}"  # the processor keeps it
-    return ""

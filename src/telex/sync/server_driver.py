@@ -203,7 +203,7 @@ class ServerDriver:
         outcome: tuple[object, ...] = ()
         take: Callable[..., object] = dispatcher.broken_off
         try:
-            if self.connection.is_refused:
+            if dispatcher.is_refused:
                 pass  # nobody receives what the handler would return
             elif run.parts is None:
                 outcome = (run.handler.call(run.message, dispatcher.peer),)
