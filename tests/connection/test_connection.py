@@ -7,6 +7,7 @@ import pytest
 from telex import Application, ConnectionClosedError, Limits, Message
 from telex.connection.connection import BACKLOG_FACTOR, Connection
 from telex.connection.unread import INBOX_SIZE
+from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.greeting import Greeting
 from tests.connection.pump import Pair, Served
 
@@ -109,6 +110,19 @@ def test_reading_pauses_while_too_much_output_is_unsent() -> None:
     pair.server.transmit()
     assert not is_backed_up(server)
     assert reads(server)
+
+
+def test_whoever_says_much_sends_a_batch_before_the_rest() -> None:
+    """A batch that was said and not sent has to go first; so has output of which too much waits."""
+    pair = Pair(limits=Limits(high_water=2 * BATCH_SIZE), room=0)
+    client = pair.client.connection
+    seen = [client.must_send_first]
+    for size in (BATCH_SIZE, 2 * BATCH_SIZE):
+        client.send(Message(bytes(size)))
+        seen.append(client.must_send_first)
+        client.data_to_send()
+        seen.append(client.must_send_first)
+    assert seen == [False, True, False, True, True]
 
 
 def test_an_end_that_asks_never_stops_reading_for_the_peers_sake() -> None:

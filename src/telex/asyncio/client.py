@@ -20,7 +20,6 @@ from telex.client.answers import late_error, late_ping_error
 from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
 from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
-from telex.conversation.batch import BATCH_SIZE
 from telex.errors import ConnectionClosedError, TelexError, WaitTimeoutError
 from telex.wire.factory import message_from
 
@@ -137,13 +136,13 @@ class Connection:
         sent.
         """
         message = self._prepare(content, keywords)
-        driver, connection, conversation = self._driver, self._connection, self._conversation
+        driver, connection = self._driver, self._connection
         # ``must_wait`` and ``check_open``, written out: calls are a tenth of what sending costs.
-        if connection.is_backed_up or conversation.bytes_to_send >= BATCH_SIZE:
+        if connection.must_send_first:
             await driver.room()
         if not connection.is_open:
             raise connection.ending.closed_error()
-        conversation.send(message)
+        self._conversation.send(message)
         if not driver.is_turn_due:
             driver.turn_soon()
 

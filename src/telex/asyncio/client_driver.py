@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.driver import Driver
 from telex.asyncio.waiting import Waiters
-from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.states import Phase
 from telex.network.resolver import name_of
 
@@ -81,8 +80,7 @@ class ClientDriver(Driver):
     @property
     def must_wait(self) -> bool:
         """Whether a task that wants to send waits in ``room()`` before that."""
-        connection = self.connection
-        return connection.is_backed_up or connection.conversation.bytes_to_send >= BATCH_SIZE
+        return self.connection.must_send_first
 
     async def room(self, deadline: float | None = None) -> bool:
         """Wait until more may be sent; return whether that was before ``deadline``.

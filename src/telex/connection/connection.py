@@ -23,6 +23,7 @@ from telex.connection.output import Output
 from telex.connection.times import Times
 from telex.connection.unread import Unread
 from telex.connection.wrapping import Wrapping
+from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.conversation import Conversation
 from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError
@@ -345,6 +346,11 @@ class Connection:
         elif unsent <= self._high_water // 2:
             self._is_backed_up = False
         return self._is_backed_up
+
+    @property
+    def must_send_first(self) -> bool:
+        """Whether to send before more is said: a whole batch waits, or too much is unsent."""
+        return self.is_backed_up or self.conversation.bytes_to_send >= BATCH_SIZE
 
     @property
     def can_answer(self) -> bool:

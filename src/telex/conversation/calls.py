@@ -91,6 +91,11 @@ class Call:
         self._parts.append(part)
 
 
+_NONE_WAITING: Final[dict[int, Call]] = {}
+_NONE_ABANDONED: Final[dict[int, bool]] = {}
+"""What all conversations without calls share, as those of a server are; nothing is ever added."""
+
+
 class Calls:
     """The calls of one conversation that are not done.
 
@@ -109,8 +114,8 @@ class Calls:
 
     def __init__(self, most_abandoned: int) -> None:
         self._most_abandoned: Final[i64] = most_abandoned
-        self._waiting: dict[int, Call] = {}
-        self._abandoned: dict[int, bool] = {}  # whether it is a ping
+        self._waiting: dict[int, Call] = _NONE_WAITING
+        self._abandoned: dict[int, bool] = _NONE_ABANDONED  # whether it is a ping
         self._forgotten: i64 = 0
         self._last_id: i64 = 0
         self.open_requests: i64 = 0
@@ -135,6 +140,8 @@ class Calls:
         """Make the call of what was just sent under ``next_id``."""
         self._last_id += 1
         call = Call(self._last_id, subject, is_ping)
+        if self._waiting is _NONE_WAITING:
+            self._waiting = {}
         self._waiting[self._last_id] = call
         self.open_requests += not is_ping
         return call
@@ -143,6 +150,8 @@ class Calls:
         """Stop waiting for an answer; one that comes late is dropped."""
         if self._waiting.pop(call.id, None) is None:
             return
+        if self._abandoned is _NONE_ABANDONED:
+            self._abandoned = {}
         abandoned = self._abandoned
         abandoned[call.id] = call.is_ping
         if len(abandoned) > self._most_abandoned:

@@ -41,7 +41,7 @@ class Outgoing:
         self._max_header_size: i64 = limits.max_header_size
         self._max_content_size: i64 = limits.max_content_size
         self._longest_error: i64 = MAX_SAFE_INTEGER
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes] | None = None
         self._small: list[bytes] = []
         self._size: i64 = 0
         self._last_words: bytes = b""
@@ -107,9 +107,9 @@ class Outgoing:
             self._last_words = b""
         self._join()
         pieces = self._pieces
-        self._pieces = []
+        self._pieces = None
         self._size = 0
-        return pieces
+        return [] if pieces is None else pieces
 
     def _add(
         self,
@@ -129,9 +129,15 @@ class Outgoing:
             self._small.append(body)
         else:
             self._join()
-            self._pieces.append(body)
+            self._add_piece(body)
 
     def _join(self) -> None:
         if self._small:
-            self._pieces.append(b"".join(self._small))
-            self._small = []
+            self._add_piece(b"".join(self._small))
+            self._small.clear()
+
+    def _add_piece(self, piece: bytes) -> None:
+        if self._pieces is None:
+            self._pieces = [piece]
+        else:
+            self._pieces.append(piece)

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
 
+_NONE_UNANSWERED: Final[set[int]] = set()
+"""What all peers without unanswered requests share, because a set is large; nothing is added."""
+
+
 class PeerRequests:
     """The unanswered requests of one peer, by id.
 
@@ -32,7 +36,7 @@ class PeerRequests:
         self._outgoing: Final = outgoing
         self._calls: Final = calls
         self._serves: Final = serves
-        self._unanswered: set[int] = set()
+        self._unanswered: set[int] = _NONE_UNANSWERED
 
     @property
     def count(self) -> i64:
@@ -53,13 +57,12 @@ class PeerRequests:
         id: Any = request.id  # an object for the set, made once
         if id is None:
             raise misplaced(request, "a request must have an id, to be answered")
-        unanswered = self._unanswered
-        before = len(unanswered)
-        unanswered.add(id)
+        before = len(self._unanswered)
+        unanswered = self._add(id)
         if len(unanswered) == before:
             raise misplaced(request, "its id is that of a request that is not answered yet")
         if is_closing:
-            unanswered.discard(id)
+            self._mark_answered(id)
         elif not self._serves:
             self.refuse(id, "no-handler", "this side answers no requests")
         elif len(unanswered) > self._max_pending and self._calls.open_requests > 0:
@@ -79,10 +82,10 @@ class PeerRequests:
         try:
             self._outgoing.write(reply, "reply", 0, id, more)
         except BaseException:  # of any type: a user's types run code when they are written
-            self._unanswered.add(id)
+            self._add(id)
             raise
         if more:
-            self._unanswered.add(id)
+            self._add(id)
 
     def refuse(self, id: Any, code: str, detail: str) -> None:
         """Answer the request with this id with an error, if the request waits for an answer."""
@@ -91,6 +94,16 @@ class PeerRequests:
 
     def _mark_answered(self, id: Any) -> bool:
         """Remove a request that is answered now; return whether it waited for its answer."""
-        before = len(self._unanswered)
-        self._unanswered.discard(id)  # looking for it first would take as long again
-        return len(self._unanswered) < before
+        unanswered = self._unanswered
+        before = len(unanswered)
+        unanswered.discard(id)  # looking for it first would take as long again
+        if not unanswered:
+            self._unanswered = _NONE_UNANSWERED
+        return len(unanswered) < before
+
+    def _add(self, id: Any) -> set[int]:
+        """Add a request that has no answer yet; return all of them."""
+        if self._unanswered is _NONE_UNANSWERED:
+            self._unanswered = set()
+        self._unanswered.add(id)
+        return self._unanswered

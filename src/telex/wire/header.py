@@ -56,7 +56,8 @@ class HeaderFields:
 
     The application's own headers are kept as a dict, as written JSON, or both: each is made from
     the other when it is first asked for. ``memory_size`` says about how many bytes fields take
-    that were read from ``read_from`` bytes.
+    that were read from ``read_from`` bytes. ``front`` is set by ``header_reader``, which knows the
+    fields by it.
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class HeaderFields:
         "content_type",
         "encoding",
         "form",
+        "front",
         "kind",
         "memory_size",
         "more",
@@ -93,6 +95,7 @@ class HeaderFields:
         self.kind: Final = kind
         self.subject: Final = subject
         self.more: Final = more
+        self.front: bytes = b""
         self._extra: dict[str, Any] | None = extra
         self._written: bytes = written
         self._prefix: bytes = b""

@@ -50,10 +50,9 @@ class HeaderReader:
     and no other number stood in it, as in a row of messages of one size.
     """
 
-    __slots__ = ("_last_block", "_last_block_size", "_last_fields", "_last_front", "_last_length")
+    __slots__ = ("_last_block", "_last_block_size", "_last_fields", "_last_length")
 
     def __init__(self) -> None:
-        self._last_front = b""
         self._last_fields: HeaderFields | None = None
         self._last_length: i64 = -1
         self._last_block = b""
@@ -94,7 +93,7 @@ class HeaderReader:
             last = first - _SHORT_MEMBER
         front = data[start:first]
         is_long = first - start > LONGEST_KNOWN
-        if is_long or fields is None or front != self._last_front:
+        if is_long or fields is None or front != fields.front:
             fields = (_known_long_fronts if is_long else _known_fronts).get(front)
             if fields is None:
                 fields = _learn(front)
@@ -102,7 +101,6 @@ class HeaderReader:
                 return read_any(data[start:end])
             if is_long:  # what every stream remembers has to be small
                 return fields, value, id, re
-            self._last_front = front
             self._last_fields = fields
             self._last_block_size = 0
         elif value == self._last_length and last == end - 1:
@@ -177,5 +175,7 @@ def _learn(front: bytes) -> HeaderFields | None:
     known = _known_long_fronts if is_long else _known_fronts
     if len(known) >= (_MOST_LONG if is_long else MOST_KNOWN):
         known.clear()
+    if not is_long:
+        fields.front = front
     known[front] = fields
     return fields

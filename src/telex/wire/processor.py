@@ -114,7 +114,7 @@ class MessageProcessor:
         self._re: i64 = 0
         # Content comes into blocks: those that are full, the one that is being filled, for how much
         # it has room (0 where it grows), how much of it is missing, and how much comes after it.
-        self._blocks: list[bytes] = []
+        self._blocks: list[bytes] | None = None
         self._body: io.BytesIO | None = None
         self._room: i64 = 0
         self._later: i64 = 0
@@ -372,11 +372,13 @@ class MessageProcessor:
 
     def _finish_block(self, messages: list[Message]) -> bool:
         """Put a full block to the others; return whether it was the last, and the message whole."""
-        fields, body, blocks = self._fields, self._body, self._blocks
+        fields, body = self._fields, self._body
         assert fields is not None
         assert body is not None
+        blocks = [] if self._blocks is None else self._blocks
         blocks.append(body.getvalue())
         if self._later:
+            self._blocks = blocks
             self._begin_block(len(blocks) * _FIRST_BLOCK)  # all but the first are at least so long
             return False
         content = blocks[0] if len(blocks) == 1 else b"".join(blocks)
@@ -384,7 +386,7 @@ class MessageProcessor:
         self._fields = None
         self._body = None
         self._room = 0
-        self._blocks = []
+        self._blocks = None
         return True
 
     def _has_begun(self) -> bool:
@@ -429,7 +431,7 @@ class MessageProcessor:
         self._fields = None
         self._body = None
         self._room = 0
-        self._blocks = []
+        self._blocks = None
         self._missing = 0
         self._later = 0
 
