@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from telex import Limits, Message
-from telex.asyncio import acceptor as module
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.server_loop import ServerLoop
 from telex.conversation.greeting import Greeting
 from telex.network.listener import Listener
+from telex.server import acceptor as module
 from telex.server.registry import Registry
 from tests.asyncio.stage import echoing, in_loop, serving, wait_until
 
@@ -56,7 +56,7 @@ async def test_rest_is_over_at_the_end(
     connection: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often it had to rest: once it is closed, it does not begin again."""
-    monkeypatch.setattr(module, "_REST_SECONDS", 0.01)
+    monkeypatch.setattr(module, "REST_SECONDS", 0.01)
     loop = asyncio.get_running_loop()
     problems: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _loop, context: problems.append(context))

@@ -147,10 +147,10 @@ async def test_accepting_rests_when_the_system_has_no_more(
     """Without file descriptors new connections wait; that is said once, and passes."""
     import errno
 
-    monkeypatch.setattr("telex.asyncio.acceptor._REST_SECONDS", 0.01)
+    monkeypatch.setattr("telex.server.acceptor.REST_SECONDS", 0.01)
     async with serving() as stage:
         [acceptor] = stage.server._acceptors
-        real = acceptor._listener.socket
+        real = acceptor.socket
         left = 3
 
         class Exhausted:
@@ -158,13 +158,13 @@ async def test_accepting_rests_when_the_system_has_no_more(
                 nonlocal left
                 left -= 1
                 if left <= 0:
-                    acceptor._listener.socket = real
+                    acceptor.socket = real
                 raise OSError(errno.EMFILE, "too many open files")
 
             def __getattr__(self, name: str) -> Any:
                 return getattr(real, name)
 
-        acceptor._listener.socket = Exhausted()  # type: ignore[assignment]
+        acceptor.socket = Exhausted()  # type: ignore[assignment]
         async with stage.connect() as connection:
             await connection.ping()
     assert caplog.text.count("new connections have to wait") == 1

@@ -365,7 +365,7 @@ async def test_who_waits_to_be_accepted_is_told_goodbye() -> None:
     """A peer that connected just before the end gets its request answered, or the goodbye."""
     async with serving() as stage:
         [acceptor] = stage.server._acceptors
-        asyncio.get_running_loop().remove_reader(acceptor._listener.socket.fileno())
+        asyncio.get_running_loop().remove_reader(acceptor.socket.fileno())
         async with stage.plug_in() as plain:
             plain.send(Message("x", kind="request", id=1))
             await stage.server.close()

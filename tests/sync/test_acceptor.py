@@ -16,8 +16,10 @@ import pytest
 from telex import Limits, Message
 from telex.conversation.greeting import Greeting
 from telex.network.listener import Listener
+from telex.server import acceptor
 from telex.server.registry import Registry
-from telex.sync import acceptor, serve, server
+from telex.sync import serve
+from telex.sync.acceptor import Acceptor
 from telex.sync.loop import READ, Loop
 from tests.sync.stage import PATIENCE, Running, echoing, receive_one, running, wait_until
 
@@ -33,7 +35,7 @@ def stage() -> Iterator[Running]:
 
 def test_those_who_wait_are_accepted_over_several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than are accepted in one turn have connected before the server serves: all get in."""
-    monkeypatch.setattr(acceptor, "_MOST_IN_A_TURN", 2)
+    monkeypatch.setattr(acceptor, "MAX_IN_A_TURN", 2)
     with serve(echoing(), "tcp://127.0.0.1:0") as server:
         where = (server.address.host, server.address.port)
         waiting = [socket.create_connection(where, PATIENCE) for _ in range(5)]
@@ -57,7 +59,7 @@ def test_connection_that_ends_before_it_is_let_in_harms_nobody(
         raise OSError(errno.EINVAL, "x")
 
     with monkeypatch.context() as patch:
-        patch.setattr(server, "prepare", fail)
+        patch.setattr(acceptor, "prepare", fail)
         with stage.plug_in() as sock:
             assert sock.recv(1) == b""
         line = "ended before it was accepted: invalid argument"
@@ -100,7 +102,7 @@ def test_accepting_rests_on_a_socket_that_does_not_listen(
         socket.create_server(("127.0.0.1", 0)) as listening,
         socket.create_connection(listening.getsockname()) as connection,
     ):
-        accepting = acceptor.Acceptor(Listener(connection), loop, lambda *_: None)
+        accepting = Acceptor(Listener(connection), loop)
         for _ in range(2):
             loop.watch(accepting, READ)
             accepting.ready(READ)

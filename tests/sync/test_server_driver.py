@@ -144,7 +144,9 @@ class Stage:
         """Have all handlers done that are at work."""
         at_work, dispatcher = self.driver.at_work, self.driver.dispatcher
         while at_work:
-            self.driver._take_outcome(dispatcher.returned, at_work.pop(0), "done")
+            dispatcher.returned(at_work.pop(0), "done")
+            dispatcher.advance()
+            self.driver.flush_soon()
             self.turns()
 
     def speak(self) -> None:

@@ -22,6 +22,7 @@ from telex.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextvars import Context
 
     from telex.application.application import Application
     from telex.application.handler import Handler
@@ -38,7 +39,16 @@ _NO_PART: Final = object()
 class Run:
     """A handler at work on a message, for longer than one call."""
 
-    __slots__ = ("begun_at", "handler", "message", "parts", "request", "size")
+    __slots__ = (
+        "begun_at",
+        "context",
+        "handler",
+        "is_unwanted",
+        "message",
+        "parts",
+        "request",
+        "size",
+    )
 
     def __init__(self, handler: Handler, message: Message) -> None:
         self.handler: Final = handler
@@ -47,6 +57,10 @@ class Run:
         self.size: Final = message.memory_size
         self.parts: Iterator[object] | None = None
         self.begun_at: float = 0.0
+        self.context: Context | None = None
+        """The context of the message, where the front-end gives each message one of its own."""
+        self.is_unwanted: bool = False
+        """Whether nobody wants the next part, so that the generator is only closed."""
 
 
 class Dispatcher:

@@ -29,12 +29,11 @@ if TYPE_CHECKING:
         AsyncGenerator,
         AsyncIterator,
         Callable,
-        Coroutine,
         Iterable,
         Iterator,
     )
     from types import TracebackType
-    from typing import Any, Self, Unpack
+    from typing import Self, Unpack
 
     from telex.address import Address
     from telex.application.peer import MessageKeywords
@@ -91,9 +90,13 @@ def connect(
         except BaseException:
             driver.end()
             raise
-        return Connection(driver, options.address, driver.peer_address)
+        connection = Connection(driver, options.address, driver.peer_address)
+        connection._prepare = opening._prepare
+        return connection
 
-    return _Connecting(start())
+    opening = Opening(start())
+    opening._prepare = message_from
+    return opening
 
 
 class Connection:
@@ -343,18 +346,3 @@ class Connection:
     async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncIterator[Message]:
         async for item in items:
             yield self._prepare(item, {})
-
-
-class _Connecting(Opening[Connection]):
-    """A connection that is being opened; what makes its messages may be replaced before that."""
-
-    __slots__ = ()
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Connection]) -> None:
-        super().__init__(coroutine)
-        self._prepare = message_from
-
-    async def _open(self) -> Connection:
-        connection = await super()._open()
-        connection._prepare = self._prepare
-        return connection

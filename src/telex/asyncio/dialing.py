@@ -6,16 +6,15 @@ How a failure is told, and how long a handshake may take, is decided elsewhere.
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
 import time
 from typing import TYPE_CHECKING
 
 from telex.asyncio.client_driver import ClientDriver
+from telex.client.attempts import attempts, check_is_not_own
 from telex.client.options import handshake_error
 from telex.errors import ConnectionClosedError
-from telex.network.resolver import name_of, resolve
+from telex.network.resolver import resolve
 from telex.network.sockets import prepare
 
 if TYPE_CHECKING:
@@ -35,15 +34,12 @@ async def dial(options: ClientOptions, deadline: float | None) -> ClientDriver:
     except (OSError, UnicodeError) as error:
         raise options.connect_error({str(options.address): error}) from error
     failures: dict[str, Exception] = {}
-    for position, endpoint in enumerate(endpoints):
-        until = None
-        if deadline is not None:
-            until = loop.time() + (deadline - loop.time()) / (len(endpoints) - position)
+    for name, endpoint, until in attempts(endpoints, deadline):
         try:
             async with asyncio.timeout_at(until):
                 return await _open(options, endpoint)
         except (OSError, ConnectionClosedError) as error:
-            failures[name_of(endpoint.address)] = error
+            failures[name] = error
     raise options.connect_error(failures)
 
 
@@ -54,9 +50,7 @@ async def _open(options: ClientOptions, endpoint: Endpoint) -> ClientDriver:
     try:
         prepare(sock)
         await loop.sock_connect(sock, endpoint.address)
-        if sock.family != socket.AF_UNIX and sock.getsockname() == sock.getpeername():
-            # TCP can connect a port to itself where nobody listens, if it happens to be chosen.
-            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        check_is_not_own(sock)
         driver = ClientDriver(loop, sock, options.connection(time.monotonic()))
         await attach(driver, sock)
     except BaseException:

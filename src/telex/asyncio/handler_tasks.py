@@ -1,4 +1,4 @@
-"""Handlers at work for longer than a call: in tasks of the event loop, or in threads.
+"""Async handlers at work, in tasks of the event loop. Those that block are in ``handler_threads``.
 
 It runs them and hands the outcome to the dispatcher, which decides which message is handled when,
 and what an answer turns into. Each message has a context (``contextvars``) of its own here, a copy
@@ -10,23 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
-from collections.abc import Generator
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from telex.application.handler import Style
+from telex.server.handler_threads import reportable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Generator
     from contextvars import Context
 
     from telex.application.dispatcher import Dispatcher, Run
     from telex.asyncio.server_loop import ServerLoop
-
-    Outcome = tuple[Any, Exception | None]
-
-_END: Final = object()
-_NOT_CALLED: Final = object()
 
 
 class Sender(Protocol):
@@ -44,7 +38,6 @@ class HandlerTasks:
 
     __slots__ = (
         "_are_streams_ended",
-        "_contexts",
         "_dispatcher",
         "_next",
         "_sender",
@@ -61,14 +54,10 @@ class HandlerTasks:
         self._worker: asyncio.Task[None] | None = None
         self._streams: set[asyncio.Task[Any]] = set()
         self._are_streams_ended = False
-        self._contexts: dict[Run, Context] = {}
-        """Those of generators that block: each part may be made in another thread."""
 
     def start(self, run: Run) -> None:
-        """Run a handler, or the next step of a generator that blocks."""
-        if run.handler.blocking:
-            self._start_in_thread(run)
-        elif run.handler.concurrent:
+        """Run a handler."""
+        if run.handler.concurrent:
             self._server.spawn(self._run_alone(run), run.handler.name)
         else:
             self._next = run
@@ -150,72 +139,6 @@ class HandlerTasks:
         finally:
             self._streams.discard(task)
 
-    def _start_in_thread(self, run: Run) -> None:
-        then = partial(self._end_in_thread, run)
-        if run.parts is None:
-            context = self._server.context.copy()
-            call, peer = run.handler.call, self._dispatcher.peer
-            self._call(context, then, self._unless_refused, call, run.message, peer)
-        else:
-            if run not in self._contexts:
-                self._contexts[run] = self._server.context.copy()
-            self._call(self._contexts[run], then, self._unless_refused, next, run.parts, _END)
-
-    def _unless_refused(self, function: Callable[..., object], *arguments: object) -> object:
-        """Call a function, unless the peer was refused while the call waited for a thread."""
-        return _NOT_CALLED if self._dispatcher.is_refused else function(*arguments)
-
-    def _call(
-        self,
-        context: Context,
-        then: Callable[[asyncio.Future[Outcome]], None],
-        *call: Any,
-    ) -> None:
-        """Call a function in a thread, and then another one here, with what came of it."""
-        server = self._server
-        future = server.loop.run_in_executor(server.registry.threads, context.run, _outcome, *call)
-        future.add_done_callback(then)
-
-    def _end_in_thread(self, run: Run, future: asyncio.Future[Outcome]) -> None:
-        """Hand over what a handler returned, yielded or raised in its thread."""
-        if self._server.is_cutting_off:
-            return
-        dispatcher = self._dispatcher
-        result, error = future.result()
-        if error is None and run.parts is not None and result is not _END:
-            if result is not _NOT_CALLED and dispatcher.yielded(run, result):
-                dispatcher.go_on_with(run)
-            else:
-                self._close_in_thread(run)
-            self._sender.flush_soon()
-            return
-        self._contexts.pop(run, None)
-        if error is not None:
-            dispatcher.failed(run, error)
-        elif result is _NOT_CALLED:
-            dispatcher.broken_off(run)
-        elif run.parts is None:
-            dispatcher.returned(run, result)
-        else:
-            dispatcher.exhausted(run)
-        self._sender.flush_soon()
-
-    def _close_in_thread(self, run: Run) -> None:
-        """Close a generator that is not asked for more; what it does then may block too."""
-        context = self._contexts.pop(run)
-        self._call(context, partial(self._end_closed, run), _close, run.parts)
-
-    def _end_closed(self, run: Run, future: asyncio.Future[Outcome]) -> None:
-        """Hand over that a generator is closed."""
-        if self._server.is_cutting_off:
-            return
-        _, error = future.result()
-        if error is None:
-            self._dispatcher.broken_off(run)
-        else:
-            self._dispatcher.failed(run, error)
-        self._sender.flush_soon()
-
 
 @types.coroutine
 def _within(context: Context, coroutine: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
@@ -235,26 +158,10 @@ def _within(context: Context, coroutine: Coroutine[Any, Any, None]) -> Generator
             step = coroutine.throw
 
 
-def _close(parts: Iterator[object]) -> None:
-    if isinstance(parts, Generator):
-        parts.close()
-
-
-def _outcome(function: Any, *arguments: Any) -> Outcome:
-    """Call a function in a thread; futures take no StopIteration, so errors are returned."""
-    try:
-        return function(*arguments), None
-    except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
-        return None, _failure(error)
-
-
 def _failure(error: BaseException) -> Exception:
     """Return what failed; some exceptions would end the loop, and the server with it."""
-    if isinstance(error, Exception):
-        return error
-    if isinstance(error, asyncio.CancelledError):
-        failure = RuntimeError("the handler, or something that it awaited, was cancelled")
-    else:
-        failure = RuntimeError(f"{type(error).__name__}, which ends no server")
+    if not isinstance(error, asyncio.CancelledError):
+        return reportable(error)
+    failure = RuntimeError("the handler, or something that it awaited, was cancelled")
     failure.__cause__ = error
     return failure

@@ -6,12 +6,11 @@ What a part is, and when there are no more, is the conversation's to decide.
 from __future__ import annotations
 
 import contextlib
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.answers import raise_error_of
 from telex.asyncio.waiting import Waiters, moment_in
-from telex.client.answers import late_part_error
+from telex.client.parts import PartsOfAnswer
 
 if TYPE_CHECKING:
     from typing import Self
@@ -31,11 +30,8 @@ class Parts:
 
     def __init__(self, driver: ClientDriver, request: Message, timeout: float | None) -> None:
         self._driver: Final = driver
-        self._request: Final = request
         self._timeout: Final = timeout
-        self._answer: _Answer | None = None
-        self._has_begun = False
-        self._is_closed = False
+        self._answer: Final = _Answer(driver, request, timeout)
 
     def __aiter__(self) -> Self:
         return self
@@ -43,82 +39,71 @@ class Parts:
     async def __anext__(self) -> Message:
         deadline = moment_in(self._timeout)
         answer = self._answer
-        if answer is None:
-            answer = await self._ask(deadline)
+        call = answer.call or await self._ask(deadline)
         while not answer.parts:
-            if self._is_closed or answer.call.is_done:
-                raise_error_of(answer.call, self._driver)
+            if answer.is_closed or call.is_done:
+                raise_error_of(call, self._driver)
                 raise StopAsyncIteration
-            if not await answer.progress(deadline):
+            if not await answer.progress(call, deadline):
                 raise self._late()
-        self._has_begun = True
-        return answer.take()
-
-    def close(self) -> None:
-        """Stop waiting for parts; harmless when repeated."""
-        self._is_closed = True
-        if self._answer is not None:
-            self._answer.give_up()
-
-    def __del__(self) -> None:
-        # The last reference may be dropped, or the garbage be collected, in another thread.
-        answer = self._answer
-        if answer is not None and (answer.parts or not answer.call.is_done):
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing comes
-                self._driver.loop.call_soon_threadsafe(answer.give_up)
-
-    async def _ask(self, deadline: float | None) -> _Answer:
-        """Send the request, when there is room for it."""
-        driver = self._driver
-        if driver.must_wait and not await driver.room(deadline):
-            raise self._late()
-        if self._is_closed:
-            raise StopAsyncIteration
-        driver.check_open()
-        if self._answer is None:
-            call = driver.connection.conversation.request(self._request)
-            self._answer = _Answer(driver, call)
-            driver.turn_soon()
-        return self._answer
-
-    def _late(self) -> RequestTimeoutError:
-        self.close()
-        return late_part_error(self._request.subject, self._timeout, has_begun=self._has_begun)
-
-
-class _Answer:
-    """The parts that have come, apart from the iterator, which may be dropped."""
-
-    def __init__(self, driver: ClientDriver, call: Call) -> None:
-        self.call: Final = call
-        self.parts: deque[Message] = deque()
-        self._driver: Final = driver
-        self._progress: Final = Waiters(driver.loop)
-        call.on_progress = self._note_progress
-
-    async def progress(self, deadline: float | None) -> bool:
-        """Wait until a part is here or none will come; return whether that was in time."""
-        self._driver.expect(self.call)
-        try:
-            return await self._progress.wait(deadline)
-        finally:
-            self._driver.connection.unread.expect_no_more(self.call)
-
-    def take(self) -> Message:
-        """Take the next part."""
-        part = self.parts.popleft()
+        part = answer.take()
         self._driver.consumed(part.memory_size)
         return part
 
-    def give_up(self) -> None:
-        """Want no more of the answer."""
-        self._driver.connection.conversation.abandon(self.call)
-        self._driver.consumed(sum(part.memory_size for part in self.parts))
-        self.parts.clear()
+    def close(self) -> None:
+        """Stop waiting for parts; harmless when repeated."""
+        self._answer.give_up()
+
+    def __del__(self) -> None:
+        # The last reference may be dropped, or the garbage be collected, in another thread.
+        if self._answer.is_wanted():
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing comes
+                self._driver.loop.call_soon_threadsafe(self._answer.give_up)
+
+    async def _ask(self, deadline: float | None) -> Call:
+        """Send the request, when there is room for it."""
+        driver, answer = self._driver, self._answer
+        if driver.must_wait and not await driver.room(deadline):
+            raise self._late()
+        if answer.is_closed:
+            raise StopAsyncIteration
+        driver.check_open()
+        if answer.call is None:
+            answer.ask()
+            driver.turn_soon()
+        assert answer.call is not None
+        return answer.call
+
+    def _late(self) -> RequestTimeoutError:
+        self.close()
+        return self._answer.late_error()
+
+
+class _Answer(PartsOfAnswer):
+    """The parts that have come, and the tasks that wait for more."""
+
+    def __init__(self, driver: ClientDriver, request: Message, timeout: float | None) -> None:
+        super().__init__(driver.connection, request, timeout)
+        self._driver: Final = driver
+        self._progress: Final = Waiters(driver.loop)
+
+    async def progress(self, call: Call, deadline: float | None) -> bool:
+        """Wait until a part is here or none will come; return whether that was in time."""
+        self._driver.expect(call)
+        try:
+            return await self._progress.wait(deadline)
+        finally:
+            self._driver.connection.unread.expect_no_more(call)
+
+    def note_progress(self) -> None:
+        """Keep the parts that have come, and wake those who wait for them."""
+        super().note_progress()
         self._progress.wake()
 
-    def _note_progress(self) -> None:
-        new = self.call.take_parts()
-        self.parts.extend(new)
-        self._driver.connection.unread.hold(sum(part.memory_size for part in new))
+    def give_up(self) -> None:
+        """Want no more of the answer."""
+        self.is_closed = True
+        if self.call is not None:
+            self._driver.connection.conversation.abandon(self.call)
+        self._driver.consumed(self.drop())
         self._progress.wake()

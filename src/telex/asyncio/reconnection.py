@@ -10,8 +10,8 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 from telex.asyncio.client import connect
-from telex.client.options import is_about_certificates
-from telex.errors import AddressError, ConnectError, ConnectionClosedError, TelexError
+from telex.client.options import is_fatal
+from telex.errors import ConnectError, ConnectionClosedError
 from telex.log import safe_logger
 
 if TYPE_CHECKING:
@@ -68,15 +68,6 @@ async def reconnecting(
         failures = (
             1 if lasted >= min(max_delay, min_delay * 2.0 ** min(failures, 60)) else failures + 1
         )
-
-
-def is_fatal(error: TelexError) -> bool:
-    """Say whether connecting again would end the same way, for as long as nobody does something."""
-    if isinstance(error, AddressError):
-        return True
-    if isinstance(error, ConnectionClosedError) and error.code == "unauthorized":
-        return True
-    return is_about_certificates(error.__cause__)
 
 
 async def _close(connection: Connection) -> ConnectionClosedError | None:

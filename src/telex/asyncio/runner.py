@@ -11,7 +11,7 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
 Result = TypeVar("Result")
 
@@ -27,23 +27,12 @@ def run(
 
         telex.asyncio.run(main())
     """
-    try:
-        loop_factory = _new_uvloop() if _is_wanted(uvloop) else None
-    except ImportError:
-        main.close()
-        raise
+    loop_factory = None
+    if uvloop or (uvloop is None and importlib.util.find_spec("uvloop") is not None):
+        try:
+            loop_factory = importlib.import_module("uvloop").new_event_loop
+        except ImportError as error:
+            main.close()
+            raise ImportError(f"uvloop is wanted and not installed: {error}") from error
     with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
         return runner.run(main)
-
-
-def _is_wanted(uvloop: bool | None) -> bool:
-    return importlib.util.find_spec("uvloop") is not None if uvloop is None else uvloop
-
-
-def _new_uvloop() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        module = importlib.import_module("uvloop")
-    except ImportError as error:
-        raise ImportError(f"uvloop is wanted and not installed: {error}") from error
-    factory: Callable[[], asyncio.AbstractEventLoop] = module.new_event_loop
-    return factory

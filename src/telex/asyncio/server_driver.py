@@ -15,6 +15,7 @@ from telex.asyncio.driver import Driver
 from telex.asyncio.handler_tasks import HandlerTasks
 from telex.asyncio.waiting import Waiters
 from telex.network.sockets import user_at_other_end
+from telex.server.handler_threads import HandlerThreads
 
 if TYPE_CHECKING:
     import socket
@@ -110,7 +111,7 @@ class ServerDriver(Driver):
         try:
             self.dispatcher.received(size, messages)
         except Exception as error:  # noqa: BLE001 - the other connections go on
-            self._end_by_fault(error)
+            self.break_off(error)
         else:
             self.turn()
 
@@ -130,7 +131,7 @@ class ServerDriver(Driver):
             if not (self.connection.is_quiet and self._is_reading) or self.bytes_held:
                 self._go_on()
         except Exception as error:  # noqa: BLE001 - the other connections go on
-            self._end_by_fault(error)
+            self.break_off(error)
 
     def _due_turn(self) -> None:
         self._turn_is_due = False
@@ -177,7 +178,7 @@ class ServerDriver(Driver):
         self._room = None
         del self.dispatcher
 
-    def _end_by_fault(self, fault: Exception) -> None:
+    def break_off(self, fault: Exception) -> None:
         """End this connection, and no other one, after an exception that should not be."""
         self._server.registry.break_off(self, fault, monotonic())
         self._end()
@@ -185,6 +186,11 @@ class ServerDriver(Driver):
     # What handlers need that take longer than a call
 
     def _run_elsewhere(self, run: Run) -> None:
+        if run.handler.blocking:
+            server = self._server
+            threads = server.registry.threads
+            HandlerThreads(self, self.dispatcher, threads.submit, server.context).start(run)
+            return
         if self._handler_tasks is None:
             self._handler_tasks = HandlerTasks(self._server, self.dispatcher, self)
         self._handler_tasks.start(run)

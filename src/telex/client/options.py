@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from telex.address import Address, check_is_safe_for_tokens, meant_by
 from telex.connection.connection import Connection
 from telex.conversation.greeting import Greeting, check_room
-from telex.errors import AddressError, ConnectError
+from telex.errors import AddressError, ConnectError, ConnectionClosedError, TelexError
 from telex.limits import Limits
 from telex.network.os_errors import reason_of
 from telex.security.tls import client_context
@@ -98,6 +98,15 @@ def handshake_error(connection: Connection) -> Exception:
         return TimeoutError(broken.reason)
     cause = broken.__cause__
     return cause if isinstance(cause, Exception) else broken
+
+
+def is_fatal(error: TelexError) -> bool:
+    """Say whether another attempt to connect would fail in the same way."""
+    if isinstance(error, AddressError):
+        return True
+    if isinstance(error, ConnectionClosedError) and error.code == "unauthorized":
+        return True
+    return is_about_certificates(error.__cause__)
 
 
 def is_about_certificates(error: BaseException | None) -> bool:

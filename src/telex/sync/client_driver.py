@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from telex.client.parts import PartsOfAnswer
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
     from telex.wire.message import Message
@@ -263,14 +264,12 @@ class ClientDriver:
                 self.connection.conversation.abandon(call)
                 self._is_busy = False
 
-    def give_up(self, call: Call, parts: deque[Message]) -> None:
+    def give_up(self, answer: PartsOfAnswer) -> None:
         """Want no more of an answer in parts, and drop those that came."""
         with self._lock:
-            if not call.is_done:
-                self.abandon(call)
-            size = sum([part.memory_size for part in parts])
-            parts.clear()
-            self.consumed(size)
+            if answer.call is not None and not answer.call.is_done:
+                self.abandon(answer.call)
+            self.consumed(answer.drop())
 
     def do_later(self, what: Callable[[], object]) -> None:
         """Have something done by the next thread that waits; may be called at any moment at all."""

@@ -5,18 +5,17 @@ Sockets are opened here. Agreeing on TLS is the connection's, and waiting for th
 
 from __future__ import annotations
 
-import errno
-import os
 import socket
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.client.attempts import attempts, check_is_not_own
 from telex.client.options import handshake_error
 from telex.errors import ConnectionClosedError
-from telex.network.resolver import name_of, resolve
+from telex.network.resolver import resolve
 from telex.network.sockets import prepare
 from telex.sync.client_driver import ClientDriver
-from telex.sync.deadlines import moment_in, seconds_until
+from telex.sync.deadlines import seconds_until
 
 if TYPE_CHECKING:
     from telex.client.options import ClientOptions
@@ -36,10 +35,7 @@ def dial(options: ClientOptions, deadline: float | None) -> tuple[ClientDriver, 
     except (OSError, UnicodeError) as error:
         raise options.connect_error({str(options.address): error}) from error
     failures: dict[str, Exception] = {}
-    for position, endpoint in enumerate(endpoints):
-        left = seconds_until(deadline)
-        until = moment_in(None if left is None else left / (len(endpoints) - position))
-        name = name_of(endpoint.address)
+    for name, endpoint, until in attempts(endpoints, deadline):
         try:
             return _open(endpoint, options, until), name
         except (OSError, ConnectionClosedError) as error:
@@ -54,9 +50,7 @@ def _open(endpoint: Endpoint, options: ClientOptions, until: float | None) -> Cl
         left = seconds_until(until)
         sock.settimeout(None if left is None else max(left, _LEAST_SECONDS))
         sock.connect(endpoint.address)
-        if sock.family != socket.AF_UNIX and sock.getsockname() == sock.getpeername():
-            # TCP can connect a port to itself where nobody listens, if it happens to be chosen.
-            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        check_is_not_own(sock)
         prepare(sock)
         driver = ClientDriver(sock, options.connection(time.monotonic()))
     except BaseException:

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
-REST_SECONDS: Final = 0.5
-"""How long a pollable rests that could not do its work because the system was out of something."""
-
 
 class Loop:
     """Polls all sockets of a server, in one thread."""
@@ -56,11 +53,11 @@ class Loop:
             self._selector.unregister(pollable.socket)
         pollable.watched = events
 
-    def rest(self, pollable: Pollable) -> None:
-        """Leave a pollable alone for ``REST_SECONDS``, then poll it for reading again."""
+    def rest(self, pollable: Pollable, seconds: float) -> None:
+        """Do not poll for so many seconds, then poll for reading again."""
         self.watch(pollable, 0)
         self._resting.append(pollable)
-        self._rest_until = self.now + REST_SECONDS
+        self._rest_until = self.now + seconds
 
     def forget(self, pollable: Pollable) -> None:
         """Poll no longer: the socket is about to be closed."""

@@ -15,16 +15,12 @@ from typing import TYPE_CHECKING, Final
 from telex.application.notifier import observers_of
 from telex.log import safe_logger
 from telex.network.listener import SharedAddress
-from telex.network.resolver import name_of
-from telex.network.sockets import prepare
 from telex.security.tls import reload_certificates
 from telex.server.options import open_registry
 from telex.sync.acceptor import Acceptor
 from telex.sync.loop import READ, Loop
-from telex.sync.server_driver import ServerDriver
 
 if TYPE_CHECKING:
-    import socket
     import ssl
     from collections.abc import Callable, Collection, Iterable, Mapping
     from types import TracebackType
@@ -111,8 +107,7 @@ class Server:
         self._registry: Final = registry
         self._listeners: Final = listeners
         self._loop: Final = Loop(registry)
-        self._acceptors = [Acceptor(listener, self._loop, self._welcome) for listener in listeners]
-        self._accepted = 0
+        self._acceptors = [Acceptor(listener, self._loop) for listener in listeners]
         self._is_started = False
         self._is_ending = False
         self._is_past_waiting = False
@@ -194,21 +189,6 @@ class Server:
         finally:
             self._is_past_waiting = True  # from here on signals raise nothing
         self._registry.cut_off(time.monotonic())
-
-    def _welcome(self, sock: socket.socket, address: object) -> None:
-        """Let a connection in; raises OSError when it has ended already, or cannot be watched."""
-        self._accepted += 1
-        name = name_of(address, self._accepted)
-        if not self._registry.has_room_to_refuse():
-            logger.warning("%s: closed, with too many connections even to be told so", name)
-            sock.close()
-            return
-        try:
-            prepare(sock)
-            ServerDriver(self._loop, sock, name).begin()
-        except BaseException:
-            sock.close()
-            raise
 
     def _signals(self) -> dict[int, Callable[[], None]]:
         """Return what each signal does."""

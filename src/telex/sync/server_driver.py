@@ -7,12 +7,13 @@ never raises: nobody else would notice what happens to its connection.
 
 from __future__ import annotations
 
-import contextlib
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
 from telex.errors import ConnectionClosedError
 from telex.network.sockets import user_at_other_end
 from telex.network.transfer import receive, receive_into, transmit
+from telex.server.handler_threads import HandlerThreads
 from telex.sync.loop import READ, WRITE
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from telex.limits import Limits
     from telex.sync.loop import Loop
     from telex.wire.message import Message
-
-_END: Final = object()
 
 
 class ServerDriver:
@@ -67,6 +66,8 @@ class ServerDriver:
     def ready(self, events: int) -> None:
         """Receive, handle and send as far as that goes without waiting."""
         if self._is_closed:
+            self._has_turn = False
+            self._loop.registry.remove(self)  # a handler that is done holds its message no longer
             return
         self._has_turn = True
         try:
@@ -76,7 +77,7 @@ class ServerDriver:
             if self.watched != READ or self.bytes_held or not self.connection.is_quiet:
                 self._settle()
         except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
-            self._break_off(fault)
+            self.break_off(fault)
         self._has_turn = False
 
     def turn(self) -> None:
@@ -141,7 +142,7 @@ class ServerDriver:
             events |= WRITE
         self._loop.watch(self, events)
 
-    def _break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: Exception) -> None:
         """End the connection for a fault of this server."""
         self._loop.registry.break_off(self, fault, self._loop.now)
         self._close()
@@ -178,7 +179,7 @@ class ServerDriver:
 
     def flush_soon(self) -> None:
         """The same when everybody who is at work now has added to it."""
-        if not self._has_turn and not self._is_closed:
+        if not self._has_turn:
             self._has_turn = True
             self._loop.unsent.append(self)
 
@@ -195,55 +196,5 @@ class ServerDriver:
     # Handlers in threads
 
     def _run_elsewhere(self, run: Run) -> None:
-        self._loop.registry.threads.submit(self._work, run)
-
-    def _work(self, run: Run) -> None:
-        """Run a handler, or the next step of a generator, in a thread; hand the outcome over."""
-        dispatcher = self.dispatcher
-        outcome: tuple[object, ...] = ()
-        take: Callable[..., object] = dispatcher.broken_off
-        try:
-            if dispatcher.is_refused:
-                pass  # nobody receives what the handler would return
-            elif run.parts is None:
-                outcome = (run.handler.call(run.message, dispatcher.peer),)
-                take = dispatcher.returned
-            elif (part := next(run.parts, _END)) is _END:
-                take = dispatcher.exhausted
-            else:
-                outcome = (part,)
-                take = self._take_part
-        except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
-            outcome = (_reportable(error),)
-            take = dispatcher.failed
-        with contextlib.suppress(ConnectionClosedError):  # the server has ended
-            self.post(self._take_outcome, take, run, *outcome)
-
-    def _take_outcome(self, take: Callable[..., object], *outcome: object) -> None:
-        """Go on with what a handler returned, yielded or raised in its thread."""
-        try:
-            take(*outcome)
-            if not self._is_closed:
-                self.dispatcher.advance()
-        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
-            self._break_off(fault)
-        if self._is_closed:
-            self._loop.registry.remove(self)  # the message is held no longer
-        else:
-            self.turn()
-
-    def _take_part(self, run: Run, part: object) -> None:
-        """Send a part of an answer, and have the generator go on where anybody receives more."""
-        if self.dispatcher.yielded(run, part):
-            self.dispatcher.go_on_with(run)
-        else:
-            self.dispatcher.broken_off(run)
-
-
-def _reportable(failure: BaseException) -> Exception:
-    """Return an error that can be reported as that of a handler, whatever it raised."""
-    if isinstance(failure, Exception):
-        return failure
-    error = RuntimeError(f"{type(failure).__name__}, which ends no thread of a server")
-    error.__cause__ = failure
-    return error
+        threads = self._loop.registry.threads
+        HandlerThreads(self, self.dispatcher, threads.submit, copy_context()).start(run)

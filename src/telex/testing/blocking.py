@@ -12,12 +12,14 @@ import select
 import socket
 import threading
 import time
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
 from telex.connection.connection import Connection
 from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.network.sockets import prepare
+from telex.server.handler_threads import HandlerThreads
 from telex.server.registry import Registry
 from telex.sync import client
 from telex.sync.client_driver import ClientDriver
@@ -198,7 +200,7 @@ class _ServerDriver(ServerDriver):
     __slots__ = ()
 
     def _run_elsewhere(self, run: Run) -> None:
-        self._work(run)
+        HandlerThreads(self, self.dispatcher, _call, copy_context()).start(run)
 
 
 class _ClientDriver(ClientDriver):
@@ -273,6 +275,10 @@ class _ClientDriver(ClientDriver):
                 return False
             if not is_moving:
                 self._server.wait(waits_until)
+
+
+def _call(function: Callable[..., object], *arguments: object) -> None:
+    function(*arguments)
 
 
 def _has_passed(moment: float) -> bool:

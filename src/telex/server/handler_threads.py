@@ -1,0 +1,108 @@
+"""Handlers that block: each call of them is made in a thread, and its outcome in the server's.
+
+Both servers use this. The dispatcher decides which message is handled when, and what an answer
+turns into. Each message has a context (``contextvars``) of its own, which all steps of a generator
+share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Final, Protocol
+
+from telex.application.peer import Driver
+from telex.errors import ConnectionClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextvars import Context
+
+    from telex.application.dispatcher import Dispatcher, Run
+
+_END: Final = object()
+
+
+class HandlerDriver(Driver, Protocol):
+    """A server's driver, as handlers that block need it."""
+
+    def break_off(self, fault: Exception) -> None:
+        """End the connection for a fault of this server."""
+
+
+class HandlerThreads:
+    """Runs handlers of one connection.
+
+    ``submit`` has a thread make a call; each message has a copy of ``context``.
+    """
+
+    __slots__ = ("_context", "_dispatcher", "_driver", "_submit")
+
+    def __init__(
+        self,
+        driver: HandlerDriver,
+        dispatcher: Dispatcher,
+        submit: Callable[..., object],
+        context: Context,
+    ) -> None:
+        self._driver: Final = driver
+        self._dispatcher: Final = dispatcher
+        self._submit: Final = submit
+        self._context: Final = context
+
+    def start(self, run: Run) -> None:
+        """Run a handler, or the next step of its generator, in a thread."""
+        context = run.context
+        if context is None:
+            context = run.context = self._context.copy()
+        try:
+            self._submit(self._work, run, context)
+        except RuntimeError:  # the server has ended, and its threads with it
+            self._dispatcher.broken_off(run)
+
+    def _work(self, run: Run, context: Context) -> None:
+        """Do a step in a context, and hand the outcome over; then the next step may begin."""
+        outcome = context.run(self._step, run)
+        with contextlib.suppress(ConnectionClosedError):  # the server has ended
+            self._driver.post(self._take_outcome, run, *outcome)
+
+    def _step(self, run: Run) -> tuple[Callable[..., object], *tuple[object, ...]]:
+        """Run a handler, or the next step of its generator; return what takes the outcome."""
+        dispatcher = self._dispatcher
+        try:
+            if run.is_unwanted or dispatcher.is_refused:
+                if isinstance(run.parts, Generator):
+                    run.parts.close()
+                return (dispatcher.broken_off,)
+            if run.parts is None:
+                return dispatcher.returned, run.handler.call(run.message, dispatcher.peer)
+            part = next(run.parts, _END)
+            return (dispatcher.exhausted,) if part is _END else (self._take_part, part)
+        except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
+            return dispatcher.failed, reportable(error)
+
+    def _take_outcome(self, run: Run, take: Callable[..., object], *outcome: object) -> None:
+        """Go on with what a handler returned, yielded or raised, in the server's thread."""
+        try:
+            take(run, *outcome)
+            self._dispatcher.advance()
+        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            self._driver.break_off(fault)
+        self._driver.flush_soon()
+
+    def _take_part(self, run: Run, part: object) -> None:
+        """Send a part of an answer, and go on with the generator, or have it closed."""
+        if self._dispatcher.yielded(run, part):
+            self._dispatcher.go_on_with(run)
+        else:
+            run.is_unwanted = True
+            self.start(run)  # what the generator does when it is closed may block too
+
+
+def reportable(failure: BaseException) -> Exception:
+    """Return an error that can be reported as that of a handler, whatever the handler raised."""
+    if isinstance(failure, Exception):
+        return failure
+    error = RuntimeError(f"{type(failure).__name__}, which ends no server")
+    error.__cause__ = failure
+    return error

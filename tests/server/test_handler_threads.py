@@ -1,0 +1,147 @@
+"""Handlers that block, as both servers run them: in threads, each message in its own context."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar, copy_context
+from typing import Any
+
+import pytest
+
+from telex import Application, Limits, Message
+from telex.application.dispatcher import Dispatcher, Run
+from telex.conversation.greeting import Greeting
+from telex.server.handler_threads import HandlerThreads, reportable
+from telex.server.registry import Registry
+from telex.server.threads import Threads
+
+user: ContextVar[str] = ContextVar("user", default="nobody")
+
+
+class Driver:
+    """A driver without a socket, whose outcomes are taken by the test."""
+
+    def __init__(self, app: Application) -> None:
+        registry = Registry(app, Limits(), Greeting("test"), None, None, None)
+        self.threads = Threads(2)
+        self.connection = registry.connection(0.0)
+        self.faults: list[Exception] = []
+        self.limits = Limits()
+        self.user_id = None
+        self.dispatcher: Dispatcher = registry.dispatcher(
+            self.connection, self, "peer", self._run_elsewhere
+        )
+        self._calls: list[Callable[[], object]] = []
+        self._has_call = threading.Semaphore(0)
+
+    def is_own_thread(self) -> bool:
+        """Every thread is the driver's."""
+        return True
+
+    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
+        """Keep a call for the test."""
+        self._calls.append(lambda: function(*arguments))
+        self._has_call.release()
+
+    def flush(self) -> None:
+        """Send nothing."""
+
+    def flush_soon(self) -> None:
+        """Send nothing."""
+
+    def refuse(self, code: str, why: str) -> None:
+        """Refuse."""
+        self.connection.refuse(code, why, 0.0)
+
+    def sent(self, message: Message) -> None:
+        """Tell nobody."""
+
+    def break_off(self, fault: Exception) -> None:
+        """Keep the fault."""
+        self.faults.append(fault)
+
+    def take_outcomes(self) -> None:
+        """Take outcomes until no handler is at work."""
+        while self.connection.handlers_running:
+            assert self._has_call.acquire(timeout=10)
+            self._calls.pop(0)()
+
+    def _run_elsewhere(self, run: Run) -> None:
+        HandlerThreads(self, self.dispatcher, self.threads.submit, copy_context()).start(run)
+
+
+def handled(handler: Callable[..., Any], count: int = 1) -> Driver:
+    """Have a handler that blocks take some messages; return the driver when all are done."""
+    app = Application()
+    app.on(blocking=True)(handler)
+    driver = Driver(app)
+    driver.dispatcher.received(0, [Message("x") for _ in range(count)])
+    driver.take_outcomes()
+    driver.threads.shutdown()
+    return driver
+
+
+def test_a_handler_runs_in_a_thread_and_in_a_context_of_its_own() -> None:
+    """What a handler sets is seen by no other message."""
+    seen: list[tuple[str, bool]] = []
+
+    def handle(message: Message) -> None:
+        seen.append((user.get(), threading.current_thread() is threading.main_thread()))
+        user.set("somebody")
+
+    handled(handle, 3)
+    assert seen == [("nobody", False)] * 3
+
+
+def test_all_steps_of_a_generator_share_a_context() -> None:
+    """The next step begins only when the thread of the last one has left the context."""
+    seen: list[str] = []
+
+    def count(message: Message) -> Iterator[int]:
+        for number in range(200):
+            seen.append(user.get())
+            user.set(str(number))
+            yield number
+
+    handled(count)
+    assert seen == ["nobody", *map(str, range(199))]
+
+
+def test_a_generator_whose_part_cannot_be_sent_is_closed_in_a_thread() -> None:
+    """What the generator does when it is closed may block too."""
+    closed_by: list[threading.Thread] = []
+
+    def unfit(message: Message) -> Iterator[object]:
+        try:
+            yield object()
+        finally:
+            closed_by.append(threading.current_thread())
+
+    handled(unfit)
+    assert threading.main_thread() not in closed_by
+    assert len(closed_by) == 1
+
+
+def test_a_fault_while_an_outcome_is_taken_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The driver is told of the fault."""
+    driver = handled(lambda message: None)
+    fault = ZeroDivisionError()
+
+    def fail() -> None:
+        raise fault
+
+    monkeypatch.setattr(Dispatcher, "advance", lambda self: fail())
+    threads = HandlerThreads(driver, driver.dispatcher, driver.threads.submit, copy_context())
+    threads._take_outcome(None, lambda run: None)  # type: ignore[arg-type]
+    assert driver.faults == [fault]
+
+
+def test_what_a_handler_raises_can_be_reported() -> None:
+    """An exception that would end the thread becomes the cause of one that does not."""
+    error = ValueError()
+    assert reportable(error) is error
+    leaving = SystemExit()
+    assert reportable(leaving).__cause__ is leaving
