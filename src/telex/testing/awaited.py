@@ -24,7 +24,7 @@ from telex.connection import connection as core
 from telex.conversation.greeting import Greeting
 from telex.network.sockets import prepare
 from telex.server.registry import Registry
-from telex.testing.joined_address import ADDRESS, AGENT
+from telex.testing.memory import ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -74,7 +74,7 @@ class AsyncJoint:
         loop = asyncio.get_running_loop()
         served = copy.copy(application)
         served.shutdown_hooks = [_noted(hook, failures) for hook in application.shutdown_hooks]
-        registry = Registry(served, limits, Greeting(AGENT), None, None, None)
+        registry = Registry(served, limits, Greeting("telex.testing"), None, None, None)
         server_loop = ServerLoop(loop, registry)
         server = Server(server_loop, [], ADDRESS)
         await server.start()
@@ -84,7 +84,7 @@ class AsyncJoint:
         served_end = ServerDriver(server_loop, far, peer_address)
         served_end.connection.conversation.identity = identity
         await loop.connect_accepted_socket(lambda: served_end, far)
-        end = core.Connection(limits, Greeting(AGENT), serves=False, now=time.monotonic())
+        end = core.Connection(limits, Greeting("telex.testing"), serves=False, now=time.monotonic())
         driver = _Driver(loop, near, end, failures)
         await attach(driver, near)
         return cls(server, AsyncJoinedConnection(driver, served_end.dispatcher.peer, failures))

@@ -1,30 +1,23 @@
 """A blocking connection joined to an application, in one thread and without a network.
 
-Both ends are the ones of ``telex.sync``, at the two ends of a socket pair. What is different: the
-server takes its turns while the client waits, in the client's thread, and all that it can do is
-done before the client goes on. What handlers do is not known here.
+Whoever waits pumps: the application's end works in the thread of the client, and all that it can do
+is done before the client goes on. How bytes move is in ``memory``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import select
-import socket
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from collections import deque
+from threading import get_ident
+from typing import TYPE_CHECKING, Final, cast
 
-from telex.connection.connection import Connection
-from telex.conversation.greeting import Greeting
 from telex.errors import ConnectionClosedError, WaitTimeoutError
-from telex.network.sockets import prepare
-from telex.server.registry import Registry
 from telex.sync import client
-from telex.sync.client_driver import ClientDriver
-from telex.sync.deadlines import moment_in
-from telex.sync.loop import Loop
-from telex.sync.server_driver import ServerDriver
-from telex.testing.joined_address import ADDRESS, AGENT
+from telex.sync.waiter import Waiter
+from telex.testing.memory import ADDRESS, Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,12 +27,11 @@ if TYPE_CHECKING:
     from telex.application.peer import Peer
     from telex.conversation.calls import Call
     from telex.limits import Limits
-    from telex.sync.client_driver import Said
+    from telex.sync.client_driver import ClientDriver, Said
     from telex.testing.failures import Failures
     from telex.wire.message import Message
 
-_LAST_SECONDS: Final = 1.0
-"""How long the server's end may take to end after the client's."""
+_END: Final = object()
 
 
 class JoinedConnection(client.Connection):
@@ -49,8 +41,8 @@ class JoinedConnection(client.Connection):
     exception of the handler is the ``__cause__`` of the RemoteError.
     """
 
-    def __init__(self, driver: ClientDriver, peer: Peer, failures: list[BaseException]) -> None:
-        super().__init__(driver, ADDRESS, str(ADDRESS))
+    def __init__(self, driver: PumpingDriver, peer: Peer, failures: list[BaseException]) -> None:
+        super().__init__(cast("ClientDriver", driver), ADDRESS, str(ADDRESS))
         self.peer: Final = peer
         """This connection, as the ``peer`` of handlers."""
         self.failures: Final = failures
@@ -91,22 +83,20 @@ class Joint:
         if application.async_names:
             names = ", ".join(application.async_names)
             raise TypeError(f"{names}: async; right would be 'async with connected(app)'")
-        self._server: Final = _Server(application, limits, identity, peer_address)
-        try:
-            for hook in application.startup_hooks:
-                hook()
-        except BaseException:
-            self._server.close()
-            raise
-        driver = _ClientDriver(self._server, limits, patience, failures)
-        self.connection: Final = JoinedConnection(driver, self._server.peer, failures)
+        for hook in application.startup_hooks:
+            hook()
+        self._driver: Final = PumpingDriver(
+            application, limits, identity, peer_address, failures, patience
+        )
+        peer = self._driver.memory.dispatcher.peer
+        self.connection: Final = JoinedConnection(self._driver, peer, failures)
         self._shutdown_hooks: Final = application.shutdown_hooks
         self._failures: Final = failures
 
     def end(self) -> None:
-        """End the server, which the client has left; shutdown hooks that fail are noted."""
+        """End the application, which the client has left; shutdown hooks that fail are noted."""
         try:
-            self._server.end()
+            self._driver.end()
         finally:
             for hook in self._shutdown_hooks:
                 self._call(hook)
@@ -118,128 +108,96 @@ class Joint:
             self._failures.note(failure)
 
 
-class _Server:
-    """The server's end: the loop of a server with one connection and no thread."""
+class PumpingDriver:
+    """What ``telex.sync.Connection`` needs of its ``ClientDriver``; pumps instead of waiting.
+
+    Any number of threads may use it: one after the other pumps, and wakes those that wait.
+    """
 
     def __init__(
-        self, application: Application, limits: Limits, identity: str | None, peer_address: str
-    ) -> None:
-        self.near, far = socket.socketpair()
-        for sock in (self.near, far):
-            prepare(sock)
-        self._turns: Final = threading.Lock()
-        self._worker: int | None = None
-        self._registry: Final = Registry(application, limits, Greeting(AGENT), None, None, None)
-        self._loop: Final = Loop(self._registry)
-        self._loop.calls.enter()
-        driver = _ServerDriver(self._loop, far, peer_address)
-        driver.connection.conversation.identity = identity
-        driver.begin()
-        self.peer: Final = driver.dispatcher.peer
-
-    def check_is_not_at_work(self) -> None:
-        """Raise RuntimeError when a handler, in its turn, wants the server to have another one."""
-        if self._worker == threading.get_ident():
-            raise RuntimeError("a handler cannot use the connection whose message it handles")
-
-    def work(self) -> None:
-        """Do all that can be done now."""
-        with self._turn():
-            while self._loop.has_work():
-                self._loop.turn(until=0.0)
-
-    def has_work(self) -> bool:
-        """Say whether there is something to do now."""
-        with self._turn():
-            return self._loop.has_work()
-
-    def has_spoken(self) -> bool:
-        """Say whether there is something for the client to receive."""
-        waiting = select.poll()
-        if self.near.fileno() >= 0:
-            waiting.register(self.near, select.POLLIN)
-        return bool(waiting.poll(0))
-
-    def wait(self, until: float) -> None:
-        """Wait until there is something to do, for another thread may send, and do it."""
-        with self._turn():
-            self._loop.turn(until)
-
-    def end(self) -> None:
-        """Serve what the client has left behind, and close everything."""
-        deadline = time.monotonic() + _LAST_SECONDS
-        while self._registry.drivers and not _has_passed(deadline):
-            self.wait(deadline)
-        self.close()
-
-    def close(self) -> None:
-        """Close everything at once."""
-        if self._registry.drivers:
-            self._registry.cut_off(time.monotonic())
-        self._loop.close()
-        self.near.close()
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Make the calling thread the server's; one after the other may be."""
-        self.check_is_not_at_work()
-        with self._turns:
-            self._loop.calls.enter()
-            self._worker = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._worker = None
-
-
-class _ServerDriver(ServerDriver):
-    """A server's driver that runs handlers which block where everything else runs."""
-
-    __slots__ = ()
-
-    def _run_elsewhere(self, run: Run) -> None:
-        self._work(run)
-
-
-class _ClientDriver(ClientDriver):
-    """The client's end, which has the server work instead of waiting for it."""
-
-    def __init__(
-        self, server: _Server, limits: Limits, patience: float, failures: Failures
+        self,
+        application: Application,
+        limits: Limits,
+        identity: str | None,
+        peer_address: str,
+        failures: Failures,
+        patience: float,
     ) -> None:
         now = time.monotonic()
-        super().__init__(server.near, Connection(limits, Greeting(AGENT), serves=False, now=now))
-        self._server: Final = server
+        self.memory: Final = Memory(
+            application, limits, identity, peer_address, now, self._run_later, self._wake
+        )
+        self.memory.calls.enter()
+        self.connection: Final = self.memory.client
+        self.is_closing: bool = False
+        """Whether the client has closed."""
+        self.is_released: bool = False
+        """Whether nothing is left of the connection."""
         self._patience: Final = patience
         self._failures: Final = failures
+        self._lock: Final = threading.RLock()
+        self._worker: int | None = None
+        self._waiters: Final[deque[Waiter]] = deque()
+        self._to_do: Final[deque[Callable[[], object]]] = deque()
+
+    # Saying something
 
     def say(self, how: Callable[..., Said], *arguments: object) -> Said:
-        """Have the conversation say something; raises RuntimeError for a handler's own."""
-        self._server.check_is_not_at_work()
-        return super().say(how, *arguments)
+        """Have the conversation say something; ``flush`` or ``wait`` moves it.
 
-    def gather(self, how: Callable[..., Said], *arguments: object) -> Said:
-        """Have the conversation say something later; raises RuntimeError for a handler's own."""
-        self._server.check_is_not_at_work()
-        return super().gather(how, *arguments)
+        Raises RuntimeError for a handler's own connection.
+        """
+        with self._turn():
+            self.check_open()
+            return how(*arguments)
+
+    gather = say
 
     def flush(self) -> None:
-        """Give all that was said to the server, and have it work."""
-        super().flush()
-        self._server.work()
+        """Have the application handle all that was said, as far as it does."""
+        goal = self.connection.sent + self.connection.unsent
+        while self._pump() and self.memory.is_behind:
+            pass
+        self.wait_to_send(goal)
 
-    def send_some(self, most: int | None = None) -> int:
-        """Give some of what was said to the server, and have it work."""
-        left = super().send_some(most)
-        self._server.work()
-        return left
+    def send_some(self, most: int = sys.maxsize) -> int:
+        """Send at most so many bytes; return how many are left."""
+        self.check_usable()
+        self._pump(most)
+        return self.connection.unsent
+
+    def wait_to_send(self, mark: int | None = None) -> None:
+        """Wait until some more bytes have gone, or as many in all as ``mark`` says."""
+        connection = self.connection
+        goal = connection.sent + 1 if mark is None else mark
+        self.wait(
+            lambda: connection.sent >= goal or not (connection.unsent and connection.is_open)
+        )
+        if connection.sent < goal:
+            self.check_open()
+
+    def look_for_end(self) -> None:
+        """Take what has come; raises ConnectionClosedError if it is an end."""
+        self._pump()
+        self.check_open()
+
+    def do_later(self, what: Callable[[], object]) -> None:
+        """Have something done by the next thread that pumps; may be called at any moment."""
+        self._to_do.append(what)
+        self._wake()
+
+    # Waiting
 
     def wait_for(self, call: Call, deadline: float | None) -> bool:
-        """Wait for an answer; an error in its place has what the handler raised as its cause."""
+        """Wait until something has come for a call; a call that is not done then is abandoned."""
         try:
-            return super().wait_for(call, deadline)
+            if self.wait(lambda: call.is_done or call.is_in_parts, deadline, call):
+                return True
+            self.check_usable()
+            return False
         finally:
-            self._failures.explain(call)
+            if not call.is_done:
+                self.abandon(call)
 
     def wait(
         self,
@@ -247,33 +205,186 @@ class _ClientDriver(ClientDriver):
         deadline: float | None = None,
         awaited: Call | None = None,
     ) -> bool:
-        """Have both ends work until ``is_ready()``; return whether it became so.
+        """Pump until ``is_ready()``; return whether it became so.
 
         Returns False when ``deadline`` passes, or the connection is gone; a deadline that has
         passed already leaves time for what is on its way. Without a deadline a test must end all
-        the same: raises WaitTimeoutError then.
+        the same: raises WaitTimeoutError then. An error that has come for the ``awaited`` call has
+        the exception of the handler as its cause.
         """
-        patience = time.monotonic() + self._patience
-        waits_until = patience if deadline is None else deadline
-        moves_until = patience if _has_passed(waits_until) else waits_until
-        while True:
-            self._server.work()
-            if super().wait(is_ready, moment_in(0), awaited):
-                if awaited is not None:
-                    self._failures.explain(awaited)
-                return True
-            if self.is_gone:
-                return False
-            is_moving = self._server.has_work() or (
-                self.connection.wants_to_read and self._server.has_spoken()
-            )
-            if _has_passed(moves_until if is_moving else waits_until):
-                if deadline is None:
-                    raise WaitTimeoutError("anything to happen", self._patience)
-                return False
-            if not is_moving:
-                self._server.wait(waits_until)
+        now = time.monotonic()
+        until = now + self._patience if deadline is None else deadline
+        moves_until = until if until > now else now + self._patience
+        unread, waiter = self.connection.unread, Waiter(is_ready)
+        self._waiters.append(waiter)
+        if awaited is not None:
+            unread.expect(awaited)
+        has_moved = True
+        try:
+            while not is_ready():
+                if self.is_gone:
+                    return False
+                if time.monotonic() >= (moves_until if has_moved else until):
+                    if deadline is None:
+                        raise WaitTimeoutError("anything to happen", self._patience)
+                    return False
+                if not has_moved:  # but another thread may send
+                    waiter.wait(min(until, self.memory.next_deadline))
+                has_moved = self._pump()
+            return True
+        finally:
+            self._waiters.remove(waiter)
+            if awaited is not None:
+                unread.expect_no_more(awaited)
+                self._failures.explain(awaited)
 
+    # Taking
 
-def _has_passed(moment: float) -> bool:
-    return time.monotonic() >= moment
+    def take_message(self) -> Message | None:
+        """Take the next message that has come; None when there is none."""
+        try:
+            return self.connection.unread.take()
+        except IndexError:
+            return None
+
+    def consumed(self, size: int) -> None:
+        """Take note of ``size`` bytes of parts that somebody has taken or dropped."""
+        with self._lock:
+            self.connection.unread.consumed(size)
+
+    def abandon(self, call: Call) -> None:
+        """Stop waiting for an answer."""
+        with self._lock:
+            self.connection.conversation.abandon(call)
+
+    def give_up(self, call: Call, parts: deque[Message]) -> None:
+        """Want no more of an answer in parts, and drop those that came."""
+        self.abandon(call)
+        self.consumed(sum(part.memory_size for part in parts))
+        parts.clear()
+
+    # The end
+
+    def finish(self, deadline: float | None) -> bool:
+        """Say that nothing follows, and wait until the connection has ended; return whether."""
+        with self._turn():
+            self.is_closing = True
+            self.connection.close(time.monotonic())
+        self.wait(lambda: self.is_gone, deadline)
+        return self.is_gone or self.connection.is_refused
+
+    def release(self) -> None:
+        """Close the connection at once; whoever waits is told."""
+        with self._lock:
+            self.is_closing = True
+            self.connection.close(time.monotonic())
+            self.connection.finish()
+            self.is_released = True
+        self._wake()
+
+    def end(self) -> None:
+        """Handle what the client has left behind, and end the application's side."""
+        while self._pump():
+            pass
+        with self._turn():
+            self.memory.cut_off(time.monotonic())
+
+    # How things stand
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nothing more can come or go."""
+        return self.connection.ending.is_final
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether more may come."""
+        return self.connection.is_open
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a message is here to be taken, or more may come."""
+        with self._lock:  # an end may come in one piece with messages that are not here yet
+            return self.connection.unread.count > 0 or self.is_alive
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the peer ended as it should, with nothing lost."""
+        return self.connection.ending.is_good
+
+    def check_open(self) -> None:
+        """Raise ConnectionClosedError when nothing more may be said."""
+        if not self.is_alive:
+            raise self.closed_error()
+
+    def check_usable(self) -> None:
+        """Raise ConnectionClosedError when nothing can be sent or received any more."""
+        if self.is_gone:
+            raise self.closed_error()
+
+    def closed_error(self) -> ConnectionClosedError:
+        """Return the error that says why the connection has ended, which is told by that."""
+        return self.connection.ending.closed_error()
+
+    def unseen_error(self) -> ConnectionClosedError | None:
+        """Return what nobody was told yet, and somebody should be told when all is over."""
+        return self.connection.ending.unseen_error()
+
+    # One thread at a time
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Make the calling thread the only one at work, for the time of the context."""
+        if self._worker == get_ident():
+            raise RuntimeError("a handler cannot use the connection whose message it handles")
+        with self._lock:
+            self.memory.calls.enter()
+            self._worker = get_ident()
+            try:
+                yield
+            finally:
+                self._worker = None
+
+    def _pump(self, most: int = sys.maxsize) -> bool:
+        """Move once what can be moved; return whether there was anything."""
+        with self._turn():
+            while self._to_do:
+                self._to_do.popleft()()
+            has_moved = self.memory.pump(time.monotonic(), most)
+        if has_moved:
+            self._wake()
+        return has_moved
+
+    def _wake(self) -> None:
+        """Have all threads that wait look again; any thread may call this."""
+        for waiter in tuple(self._waiters):
+            waiter.tokens.put(None)
+
+    # Handlers that block
+
+    def _run_later(self, run: Run) -> None:
+        """Run it when pumping begins anew: each part of a long answer would be a call deeper."""
+        self.memory.post(self._run, run)
+
+    def _run(self, run: Run) -> None:
+        """Run a handler that blocks, or the next step of its generator."""
+        dispatcher = self.memory.dispatcher
+        try:
+            if run.parts is None:
+                result = run.handler.call(run.message, dispatcher.peer)
+            else:
+                result = next(run.parts, _END)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
+            dispatcher.failed(run, error)
+        else:
+            if run.parts is None:
+                dispatcher.returned(run, result)
+            elif result is _END:
+                dispatcher.exhausted(run)
+            elif dispatcher.yielded(run, result):
+                dispatcher.go_on_with(run)
+            else:
+                dispatcher.broken_off(run)
+        dispatcher.advance()
