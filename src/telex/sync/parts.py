@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from telex.conversation.calls import Call
-    from telex.sync.client_driver import ClientDriver
+    from telex.sync.shared_connection import SharedConnection
     from telex.wire.message import Message
 
 
@@ -25,7 +25,7 @@ class Parts:
     Whoever loses interest lets go of it, or calls ``close()``: parts that still come are dropped.
     """
 
-    def __init__(self, driver: ClientDriver, request: Message, timeout: float | None) -> None:
+    def __init__(self, driver: SharedConnection, request: Message, timeout: float | None) -> None:
         self._driver: Final = driver
         self._request: Final = request
         self._timeout: Final = timeout
@@ -78,7 +78,7 @@ class Parts:
 class _Answer:
     """The parts that have come, apart from whoever takes them: that one may go away."""
 
-    def __init__(self, driver: ClientDriver) -> None:
+    def __init__(self, driver: SharedConnection) -> None:
         self.parts: Final[deque[Message]] = deque()
         self.call: Call | None = None
         self._driver: Final = driver
