@@ -6,7 +6,6 @@ is, and how a handler runs that takes its time.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Final
 
 from telex.address import Address
@@ -75,7 +74,7 @@ class Memory:
 
     # Moving bytes
 
-    def pump(self, now: float, most: int = sys.maxsize) -> bool:
+    def pump(self, now: float, most: int | None = None) -> bool:
         """Move once, both ways, what can be moved, and handle it; return whether anything moved.
 
         ``most`` is the most bytes that the client may send. Call this until nothing moves, or until
@@ -161,15 +160,15 @@ class _Way:
         self._target: Final = target
         self._came: Final = came
 
-    def move(self, now: float, most: int = sys.maxsize) -> bool:
+    def move(self, now: float, most: int | None = None) -> bool:
         """Move at most so many bytes, and the end of them; return whether anything moved."""
         source, target = self._source, self._target
         pieces, is_read = source.data_to_send(), target.wants_to_read
         if target.is_cut and pieces:
             source.output_lost(ConnectionClosedError("peer", "it reads no more"), now)
             return True
-        room = sys.maxsize if is_read else _ROOM - len(self.data)
-        sent = b"".join(pieces)[: min(most, room)]
+        room = None if is_read else _ROOM - len(self.data)
+        sent = b"".join(pieces)[:room][:most]
         source.data_sent(len(sent))
         came = self.data + sent if is_read else b""
         self.data = b"" if is_read else self.data + sent
