@@ -6,6 +6,7 @@ is done before the client goes on. How bytes move is in ``memory``.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -17,7 +18,7 @@ from telex.sync.waiter import Waiter
 from telex.testing.memory import ADDRESS, Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from telex.application.application import Application
     from telex.application.dispatcher import Run
@@ -65,43 +66,32 @@ class JoinedConnection(client.Connection):
                 return messages
 
 
-class Joint:
-    """Both ends, from the start-up hooks to the shutdown hooks."""
-
-    def __init__(
-        self,
-        application: Application,
-        limits: Limits,
-        identity: str | None,
-        peer_address: str,
-        failures: Failures,
-        patience: float,
-    ) -> None:
-        if application.async_names:
-            names = ", ".join(application.async_names)
-            raise TypeError(f"{names}: async; right would be 'async with connected(app)'")
-        for hook in application.startup_hooks:
-            hook()
-        self._driver: Final = PumpingDriver(
-            application, limits, identity, peer_address, failures, patience
-        )
-        self.connection: Final = JoinedConnection(self._driver, failures)
-        self._shutdown_hooks: Final = application.shutdown_hooks
-        self._failures: Final = failures
-
-    def end(self) -> None:
-        """End the application, which the client has left; shutdown hooks that fail are noted."""
+@contextlib.contextmanager
+def joined(
+    application: Application,
+    limits: Limits,
+    identity: str | None,
+    peer_address: str,
+    patience: float,
+    failures: Failures,
+) -> Iterator[JoinedConnection]:
+    """Give a connection, between the start-up hooks and the shutdown hooks."""
+    if application.async_names:
+        names = ", ".join(application.async_names)
+        raise TypeError(f"{names}: async; right would be 'async with connected(app)'")
+    for hook in application.startup_hooks:
+        hook()
+    driver = PumpingDriver(application, limits, identity, peer_address, patience, failures)
+    try:
+        with JoinedConnection(driver, failures) as connection:
+            yield connection
+    finally:
         try:
-            self._driver.end()
+            driver.end()
         finally:
-            for hook in self._shutdown_hooks:
-                self._call(hook)
-
-    def _call(self, hook: Callable[[], object]) -> None:
-        try:
-            hook()
-        except BaseException as failure:  # noqa: BLE001 - the end of the test raises it
-            self._failures.note(failure)
+            for hook in application.shutdown_hooks:
+                with failures.noted():
+                    hook()
 
 
 class PumpingDriver(SharedConnection):
@@ -113,8 +103,8 @@ class PumpingDriver(SharedConnection):
         limits: Limits,
         identity: str | None,
         peer_address: str,
-        failures: Failures,
         patience: float,
+        failures: Failures,
     ) -> None:
         self.memory: Final = Memory(
             application,
@@ -148,6 +138,13 @@ class PumpingDriver(SharedConnection):
         """Take what has come; raises ConnectionClosedError if it is an end."""
         self._pump()
         self.check_open()
+
+    def wait_for(self, call: Call, deadline: float | None) -> bool:
+        """Wait until something has come for a call; its error has a cause, as after ``wait``."""
+        try:
+            return super().wait_for(call, deadline)
+        finally:
+            self._failures.explain(call)
 
     def wait(
         self,

@@ -29,6 +29,9 @@ ADDRESS: Final = Address("unix", path="in-memory")
 _ROOM: Final = 64 * 1024
 """Bytes that are taken from an end while the other end does not read."""
 
+_MUCH: Final = 1024 * 1024
+"""Bytes of an answer in parts that are made at most before somebody asks for them."""
+
 _GREETING: Final = Greeting("telex.testing")
 
 
@@ -49,7 +52,7 @@ class Memory:
         peer_address: str,
         now: float,
         run_elsewhere: Callable[[Run], None],
-        wake: Callable[[], object],
+        wake: Callable[[], None],
     ) -> None:
         self.limits: Final = limits
         self.registry: Final = Registry(application, limits, _GREETING, None, None, None)
@@ -64,9 +67,10 @@ class Memory:
         self.refusal_was_logged: bool = False
         self.calls: Final = ThreadCalls(wake)
         """Calls of other threads; ``pump`` makes them."""
+        self.calls.enter()
         self.is_own_thread: Final = self.calls.is_own_thread
         self.post: Final = self.calls.post
-        self._wake: Final = wake
+        self.flush_soon: Final = wake
         self._there: Final = _Way(self.client, self.connection, self.dispatcher.received)
         self._back: Final = _Way(self.connection, self.client, self._keep)
         self._now = now
@@ -101,7 +105,12 @@ class Memory:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the application has not handled all that the client has sent."""
+        """Whether the application will soon have handled more of what the client has sent.
+
+        A generator may yield without end, and nothing behind it is handled.
+        """
+        if self.connection.generators_waiting and self.client.unread.size > _MUCH:
+            return False
         return bool(self.calls or self.connection.unread.count or self._there.data)
 
     @property
@@ -131,15 +140,11 @@ class Memory:
         """Offer what was said to the client, which takes it when it is pumped."""
         self.connection.data_to_send()
 
-    def flush_soon(self) -> None:
-        """Have somebody pump."""
-        self._wake()
-
     def refuse(self, code: str, why: str) -> None:
         """Tell the client why it is not served, and end the connection."""
         self.connection.refuse(code, why, self._now)
         self.turn()
-        self._wake()
+        self.flush_soon()
 
     def sent(self, message: Message) -> None:
         """Take no note of messages: nobody observes this server."""
