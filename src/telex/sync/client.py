@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from telex.address import Address
     from telex.application.peer import MessageKeywords
     from telex.limits import Limits
-    from telex.sync.client_driver import ClientDriver
+    from telex.sync.shared_connection import SharedConnection
     from telex.wire.message import Message
 
 _NO_KEYWORDS: Final[MessageKeywords] = {}
@@ -117,7 +117,7 @@ class Connection:
     'hello you'
     """
 
-    def __init__(self, driver: ClientDriver, address: Address, peer_address: str) -> None:
+    def __init__(self, driver: SharedConnection, address: Address, peer_address: str) -> None:
         self.address: Final = address
         """What was connected to."""
         self.peer_address: Final = peer_address

@@ -15,7 +15,7 @@ from telex.sync.deadlines import moment_in
 if TYPE_CHECKING:
     from typing import Self
 
-    from telex.sync.client_driver import ClientDriver
+    from telex.sync.shared_connection import SharedConnection
     from telex.wire.message import Message
 
 
@@ -25,7 +25,7 @@ class Parts:
     Whoever loses interest lets go of it, or calls ``close()``: parts that still come are dropped.
     """
 
-    def __init__(self, driver: ClientDriver, request: Message, timeout: float | None) -> None:
+    def __init__(self, driver: SharedConnection, request: Message, timeout: float | None) -> None:
         self._driver: Final = driver
         self._timeout: Final = timeout
         self._answer: Final = PartsOfAnswer(driver.connection, request, timeout)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from telex.client.pipeline import Pipeline
     from telex.errors import TelexError
-    from telex.sync.client_driver import ClientDriver
+    from telex.sync.shared_connection import SharedConnection
     from telex.wire.message import Message
 
 
 def answers_to(
-    requests: Iterable[object], driver: ClientDriver, pipeline: Pipeline
+    requests: Iterable[object], driver: SharedConnection, pipeline: Pipeline
 ) -> Iterator[Message | TelexError]:
     """Send requests and give their answers; see ``Connection.request_many``."""
     under_way, source = pipeline.under_way, iter(requests)
@@ -41,7 +41,7 @@ def answers_to(
         raise pipeline.failure
 
 
-def _ask_more(source: Iterator[object], driver: ClientDriver, pipeline: Pipeline) -> None:
+def _ask_more(source: Iterator[object], driver: SharedConnection, pipeline: Pipeline) -> None:
     """Send as many requests as may wait."""
     try:
         while pipeline.room > 0:
@@ -53,7 +53,7 @@ def _ask_more(source: Iterator[object], driver: ClientDriver, pipeline: Pipeline
         pipeline.fail(failure)
 
 
-def _first_answer(driver: ClientDriver, pipeline: Pipeline) -> Message | TelexError:
+def _first_answer(driver: SharedConnection, pipeline: Pipeline) -> Message | TelexError:
     """Return what comes of the first request under way."""
     call = pipeline.under_way[0]
     if call.reply is None:

@@ -7,6 +7,7 @@ between them is made here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import functools
 import inspect
@@ -24,10 +25,10 @@ from telex.connection import connection as core
 from telex.conversation.greeting import Greeting
 from telex.network.sockets import prepare
 from telex.server.registry import Registry
-from telex.testing.joined_address import ADDRESS, AGENT
+from telex.testing.memory import ADDRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from telex.application.application import Application
     from telex.application.peer import Peer
@@ -54,29 +55,22 @@ class AsyncJoinedConnection(Connection):
         """
 
 
-class AsyncJoint:
-    """Both ends, from the start-up hooks to the shutdown hooks."""
-
-    def __init__(self, server: Server, connection: AsyncJoinedConnection) -> None:
-        self.connection: Final = connection
-        self._server: Final = server
-
-    @classmethod
-    async def join(
-        cls,
-        application: Application,
-        limits: Limits,
-        identity: str | None,
-        peer_address: str,
-        failures: Failures,
-    ) -> AsyncJoint:
-        """Start a server that listens nowhere, and connect to it."""
-        loop = asyncio.get_running_loop()
-        served = copy.copy(application)
-        served.shutdown_hooks = [_noted(hook, failures) for hook in application.shutdown_hooks]
-        registry = Registry(served, limits, Greeting(AGENT), None, None, None)
-        server_loop = ServerLoop(loop, registry)
-        server = Server(server_loop, [], ADDRESS)
+@contextlib.asynccontextmanager
+async def joined(
+    application: Application,
+    limits: Limits,
+    identity: str | None,
+    peer_address: str,
+    patience: float,
+    failures: Failures,
+) -> AsyncIterator[AsyncJoinedConnection]:
+    """Give a connection to a server that listens nowhere, between the hooks of the application."""
+    loop = asyncio.get_running_loop()
+    served = copy.copy(application)
+    served.shutdown_hooks = [_noted(hook, failures) for hook in application.shutdown_hooks]
+    greeting = Greeting("telex.testing")
+    server_loop = ServerLoop(loop, Registry(served, limits, greeting, None, None, None))
+    async with Server(server_loop, [], ADDRESS) as server:
         await server.start()
         near, far = socket.socketpair()
         for sock in (near, far):
@@ -84,14 +78,12 @@ class AsyncJoint:
         served_end = ServerDriver(server_loop, far, peer_address)
         served_end.connection.conversation.identity = identity
         await loop.connect_accepted_socket(lambda: served_end, far)
-        end = core.Connection(limits, Greeting(AGENT), serves=False, now=time.monotonic())
+        end = core.Connection(limits, greeting, serves=False, now=time.monotonic())
         driver = _Driver(loop, near, end, failures)
         await attach(driver, near)
-        return cls(server, AsyncJoinedConnection(driver, served_end.dispatcher.peer, failures))
-
-    async def end(self) -> None:
-        """End the server, which the client has left."""
-        await self._server.close()
+        peer = served_end.dispatcher.peer
+        async with AsyncJoinedConnection(driver, peer, failures) as connection:
+            yield connection
 
 
 def _noted(hook: Callable[[], object], failures: Failures) -> Callable[[], Awaitable[None]]:

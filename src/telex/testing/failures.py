@@ -39,6 +39,14 @@ class Failures(list[BaseException]):
         if message.kind == "request" and message.id is not None:
             self._by_request[message.id] = failure
 
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Add the exception that leaves the context, if any, instead of raising it."""
+        try:
+            yield
+        except BaseException as failure:  # noqa: BLE001 - the end of the test raises it
+            self.note(failure)
+
     def explain(self, call: Call) -> None:
         """Make the failure of a handler the cause of the request's error, and remove it here.
 

@@ -5,17 +5,18 @@ What both ends are made of is known to ``blocking`` and ``awaited``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from telex.limits import Limits
 from telex.testing.failures import Failures, observed
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from types import TracebackType
 
     from telex.application.application import Application
-    from telex.testing.awaited import AsyncJoinedConnection, AsyncJoint
-    from telex.testing.blocking import JoinedConnection, Joint
+    from telex.testing.awaited import AsyncJoinedConnection
+    from telex.testing.blocking import JoinedConnection
 
 
 def connected(
@@ -68,27 +69,17 @@ class Joined:
         limits: Limits,
         patience: float,
     ) -> None:
-        self._failures: Final = Failures()
-        self._application: Final = observed(application, self._failures)
-        self._identity: Final = identity
-        self._peer_address: Final = peer_address
-        self._limits: Final = limits
-        self._patience: Final = patience
-        self._joint: Joint | None = None
-        self._async_joint: AsyncJoint | None = None
+        failures = self._failures = Failures()
+        served = observed(application, failures)
+        self._arguments = (served, limits, identity, peer_address, patience, failures)
+        self._context: AbstractContextManager[JoinedConnection]
+        self._async_context: AbstractAsyncContextManager[AsyncJoinedConnection]
 
     def __enter__(self) -> JoinedConnection:
-        from telex.testing.blocking import Joint
+        from telex.testing.blocking import joined
 
-        self._joint = Joint(
-            self._application,
-            self._limits,
-            self._identity,
-            self._peer_address,
-            self._failures,
-            self._patience,
-        )
-        return self._joint.connection
+        self._context = joined(*self._arguments)
+        return self._context.__enter__()
 
     def __exit__(
         self,
@@ -96,21 +87,14 @@ class Joined:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        joint = self._joint
-        assert joint is not None
         with self._failures.raised_after(exception):
-            try:
-                joint.connection.__exit__(exception_type, exception, traceback)
-            finally:
-                joint.end()
+            self._context.__exit__(exception_type, exception, traceback)
 
     async def __aenter__(self) -> AsyncJoinedConnection:
-        from telex.testing.awaited import AsyncJoint
+        from telex.testing.awaited import joined
 
-        self._async_joint = await AsyncJoint.join(
-            self._application, self._limits, self._identity, self._peer_address, self._failures
-        )
-        return self._async_joint.connection
+        self._async_context = joined(*self._arguments)
+        return await self._async_context.__aenter__()
 
     async def __aexit__(
         self,
@@ -118,10 +102,5 @@ class Joined:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        joint = self._async_joint
-        assert joint is not None
         with self._failures.raised_after(exception):
-            try:
-                await joint.connection.__aexit__(exception_type, exception, traceback)
-            finally:
-                await joint.end()
+            await self._async_context.__aexit__(exception_type, exception, traceback)
