@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from telex.client.parts import PartsOfAnswer
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
 
