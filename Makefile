@@ -3,6 +3,7 @@
 #
 #   make demo     messages cross a real socket, piece by piece
 #   make test     everything a change must pass
+#   make states   two connections that meet whatever may happen, STATES=100 times as often as in a test
 #   make model    two model ends that both ask, in 100,000 histories; HISTORIES=1000 searches less
 #   make fuzz     a minute of hostile bytes for the message processor
 #   make docs     the documentation as a site, in site/
@@ -20,6 +21,7 @@ PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 4
 HISTORIES ?= 100000
+STATES ?= 100
 
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal
@@ -86,6 +88,9 @@ test-compiled: $(VENV)/.dev
 	else \
 	    echo "The compiled build is NOT tested: $$why_not."; \
 	fi
+
+states: $(VENV)/.dev
+	STATES=$(STATES) $(PYTEST) --timeout=0 tests/connection/test_state_machine.py
 
 model: $(VENV)/.dev
 	$(PY) -m tests.model $(HISTORIES)
