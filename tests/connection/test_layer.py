@@ -140,6 +140,17 @@ def test_an_error_of_the_layer_ends_the_connection_and_is_told() -> None:
     )
 
 
+def test_what_was_said_before_an_error_of_the_layer_is_lost_and_counted() -> None:
+    """No layer is left to carry it."""
+    pair = Pair(layers=masked())
+    pair.settle()
+    pair.server.connection.send(Message("too late"))
+    pair.server.connection.receive_data(b"?", pair.now)
+    pair.server.transmit()
+    assert bytes(pair.server.way.data) == b"!"
+    assert pair.server.connection.ending.unsent > len("too late")
+
+
 def test_a_peer_without_the_layer_is_told_in_plain_bytes() -> None:
     """The mistake is named in an error that such a peer can read."""
     pair = Pair(layers=(None, MaskingLayer(is_server=True)))

@@ -37,6 +37,10 @@ class TlsLayer(Layer):
 
     __slots__ = ("_has_begun", "_incoming", "_is_ending", "_is_server", "_outgoing", "_tls")
 
+    error: ConnectionClosedError | None
+    has_ended: bool
+    identity: str | None
+
     def __init__(self, context: ssl.SSLContext, server_name: str | None = None) -> None:
         super().__init__()
         self._incoming: Final = ssl.MemoryBIO()

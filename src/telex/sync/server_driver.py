@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from telex.application.dispatcher import Run
+    from telex.application.dispatcher import Dispatcher, Run
+    from telex.connection.connection import Connection
     from telex.limits import Limits
     from telex.sync.loop import Loop
     from telex.wire.message import Message
@@ -45,8 +46,10 @@ class ServerDriver:
     def __init__(self, loop: Loop, sock: socket.socket, address: str) -> None:
         registry = loop.registry
         self.limits: Final[Limits] = registry.limits
-        self.connection = registry.connection(loop.now)
-        self.dispatcher = registry.dispatcher(self.connection, self, address, self._run_elsewhere)
+        self.connection: Connection = registry.connection(loop.now)
+        self.dispatcher: Dispatcher = registry.dispatcher(
+            self.connection, self, address, self._run_elsewhere
+        )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
         self.socket: socket.socket = sock
