@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from telex.asyncio.driver import Driver
 from telex.asyncio.handler_tasks import HandlerTasks
 from telex.asyncio.waiting import Waiters
-from telex.network.sockets import user_at_other_end
-from telex.server.handler_threads import HandlerThreads
+from telex.errors import ConnectionClosedError
+from telex.server import driver
 
 if TYPE_CHECKING:
     import socket
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
     from telex.application.dispatcher import Dispatcher, Run
     from telex.asyncio.server_loop import ServerLoop
-    from telex.limits import Limits
     from telex.wire.message import Message
 
 _MANY_BYTES: Final = 64 * 1024
 """Bytes of output after which a generator that never waits lets others have a turn."""
 
 
-class ServerDriver(Driver):
+class ServerDriver(Driver, driver.ServerDriver):
     """Moves the bytes of one connection that a server accepted as ``sock``."""
+
+    _server: ServerLoop
 
     __slots__ = (
         "_handler_tasks",
@@ -52,7 +53,7 @@ class ServerDriver(Driver):
         )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
-        self._server: Final = server
+        self._server = server
         self._handler_tasks: HandlerTasks | None = None
         self._room: Waiters | None = None
         self._turn_is_due = False
@@ -60,23 +61,11 @@ class ServerDriver(Driver):
 
     # What the peer of a handler needs
 
-    @property
-    def limits(self) -> Limits:
-        """The limits of the server."""
-        return self._server.registry.limits
-
-    @property
-    def user_id(self) -> int | None:
-        """The user that the peer runs as, if it is at the other end of a Unix socket."""
-        return None if self._socket.fileno() < 0 else user_at_other_end(self._socket)
-
-    def is_own_thread(self) -> bool:
-        """Say whether the calling thread is the one of the event loop."""
-        return self._server.calls.is_own_thread()
-
     def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Have a function called in the loop's thread; any thread may call this."""
-        self._server.post(function, *arguments, size=size)
+        """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
+        if self._loop.is_closed():
+            raise ConnectionClosedError("us", "the event loop of the server is closed")
+        super().post(function, *arguments, size=size)
 
     def flush(self) -> None:
         """Give the network what it takes now."""
@@ -92,10 +81,6 @@ class ServerDriver(Driver):
         """Tell the peer why it is not served, and end the connection."""
         self.connection.refuse(code, why, monotonic())
         self.turn()
-
-    def sent(self, message: Message) -> None:
-        """Take note that a message was handed over to be sent without being asked for."""
-        self._server.registry.tell_of_message(self, message)
 
     # What the transport tells
 
@@ -187,9 +172,7 @@ class ServerDriver(Driver):
 
     def _run_elsewhere(self, run: Run) -> None:
         if run.handler.blocking:
-            server = self._server
-            threads = server.registry.threads
-            HandlerThreads(self, self.dispatcher, threads.submit, server.context).start(run)
+            self._run_in_thread(run, self._server.context)
             return
         if self._handler_tasks is None:
             self._handler_tasks = HandlerTasks(self._server, self.dispatcher, self)

@@ -13,7 +13,6 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from telex.connection.times import LOOK_SECONDS
-from telex.errors import ConnectionClosedError
 from telex.log import safe_logger
 from telex.server.thread_calls import ThreadCalls
 
@@ -63,12 +62,6 @@ class ServerLoop:
     def call_soon(self, function: Callable[[], object]) -> None:
         """Have a function called in a later turn of the loop, in no handler's context."""
         self.loop.call_soon(function, context=self.context.copy())
-
-    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
-        if self.loop.is_closed():
-            raise ConnectionClosedError("us", "the event loop of the server is closed")
-        self.calls.post(function, *arguments, size=size)
 
     def _wake(self) -> None:
         self.loop.call_soon_threadsafe(self.calls.make, context=self.context.copy())

@@ -27,6 +27,8 @@ _END: Final = object()
 class HandlerDriver(Driver, Protocol):
     """A server's driver, as handlers that block need it."""
 
+    __slots__ = ()
+
     connection: Connection
 
     def break_off(self, fault: Exception) -> None:
