@@ -23,6 +23,7 @@ class Acceptor(acceptor.Acceptor):
         self._listener: Final = listener
         self._server: Final = server
         self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self.opening = self._tasks
         self._resting: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -39,8 +40,7 @@ class Acceptor(acceptor.Acceptor):
         """Serve a connection, as soon as asyncio has made a transport for the socket."""
         task = self._server.loop.create_task(self._open(sock, name))
         self._tasks.add(task)
-        self.opening = len(self._tasks)
-        task.add_done_callback(self._opened)
+        task.add_done_callback(self._tasks.discard)
 
     def rest(self) -> None:
         """Accept nothing for a moment."""
@@ -50,10 +50,6 @@ class Acceptor(acceptor.Acceptor):
     async def _open(self, sock: socket.socket, name: str) -> None:
         driver = ServerDriver(self._server, sock, name)
         await self._server.loop.connect_accepted_socket(lambda: driver, sock)
-
-    def _opened(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self.opening = len(self._tasks)
 
     def _stop(self) -> None:
         if self._resting is not None:

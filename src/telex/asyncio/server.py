@@ -14,13 +14,14 @@ import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from telex.application.notifier import observers_of
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.server_loop import LAST_TURNS, ServerLoop
 from telex.asyncio.signals import handling
+from telex.asyncio.waiting import wake
 from telex.log import safe_logger
 from telex.network.listener import SharedAddress
 from telex.security.tls import reload_certificates
@@ -113,10 +114,10 @@ class Server:
         """The address that the server listens on, with the actual port."""
         self._server: Final = server
         self._acceptors = [Acceptor(listener, server) for listener in listeners]
-        self._hurry = asyncio.Event()
+        self._hurry: asyncio.Future[bool] = server.loop.create_future()
         self._ending: asyncio.Task[None] | None = None
         self._hooks: asyncio.Task[None] | None = None
-        self._ended: asyncio.Future[None] = server.loop.create_future()
+        self._ended: asyncio.Future[bool] = server.loop.create_future()
 
     def __repr__(self) -> str:
         return f"<telex.asyncio.Server at {self.address}>"
@@ -170,7 +171,7 @@ class Server:
         try:
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
-            self._hurry.set()
+            wake(self._hurry)
             raise
 
     async def __aenter__(self) -> Self:
@@ -192,35 +193,32 @@ class Server:
 
     def _end_by_signal(self) -> None:
         if self._ending is not None:
-            self._hurry.set()
+            wake(self._hurry)
         self._begin_ending()
 
     async def _end(self) -> None:
         """Finish what was received, within the time for it, and close everything."""
-        hurry = asyncio.ensure_future(self._hurry.wait())
         try:
             for acceptor in self._acceptors:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
             self._stop_listening()
-            await self._drain(hurry)
+            await self._drain()
             self._server.registry.cut_off(time.monotonic())
-            await self._server.end_handlers(hurry)
+            await self._server.end_handlers(self._hurry)
             await self._server.nobody_left()
-            await self._call_shutdown_hooks(hurry)
+            await self._call_shutdown_hooks()
         finally:
-            hurry.cancel()
             self._server.calls.close()
-            if not self._ended.done():
-                self._ended.set_result(None)
+            wake(self._ended)
 
-    async def _drain(self, hurry: asyncio.Future[Any]) -> None:
+    async def _drain(self) -> None:
         """Have all connections end by themselves, until the time is over or there is a hurry."""
         for _ in range(LAST_TURNS):
             await asyncio.sleep(0)
         registry = self._server.registry
         registry.leave(time.monotonic())
         await asyncio.wait(  # the time begins here: nobody is cut off who was not told goodbye
-            (self._server.nobody_left(), hurry),
+            (self._server.nobody_left(), self._hurry),
             timeout=registry.limits.drain_timeout,
             return_when=FIRST_COMPLETED,
         )
@@ -239,11 +237,11 @@ class Server:
             actions[signal.SIGHUP] = partial(reload_certificates, tls)
         return actions
 
-    async def _call_shutdown_hooks(self, hurry: asyncio.Future[Any]) -> None:
+    async def _call_shutdown_hooks(self) -> None:
         """Call one hook after the other, for as long as they take, or a bounded time in a hurry."""
         loop = self._server.loop
         self._hooks = asyncio.Task(self._call_at_the_end(), loop=loop)
-        await asyncio.wait((self._hooks, hurry), return_when=FIRST_COMPLETED)
+        await asyncio.wait((self._hooks, self._hurry), return_when=FIRST_COMPLETED)
         await asyncio.wait((self._hooks,), timeout=_HOOK_SECONDS)
         if not self._hooks.done():
             self._hooks.cancel()
