@@ -7,13 +7,11 @@ it, such as reading on, would keep that context. A turn never waits.
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from telex.asyncio.driver import Driver
 from telex.asyncio.handler_tasks import HandlerTasks
-from telex.asyncio.waiting import Waiters
 from telex.errors import ConnectionClosedError
 from telex.server import driver
 
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from telex.asyncio.server_loop import ServerLoop
     from telex.wire.message import Message
 
-_MANY_BYTES: Final = 64 * 1024
-"""Bytes of output after which a generator that never waits lets others have a turn."""
-
 
 class ServerDriver(Driver, driver.ServerDriver):
     """Moves the bytes of one connection that a server accepted as ``sock``."""
@@ -37,7 +32,6 @@ class ServerDriver(Driver, driver.ServerDriver):
     __slots__ = (
         "_handler_tasks",
         "_has_ended",
-        "_room",
         "_server",
         "_turn_is_due",
         "bytes_held",
@@ -55,7 +49,6 @@ class ServerDriver(Driver, driver.ServerDriver):
         self.refusal_was_logged: bool = False
         self._server = server
         self._handler_tasks: HandlerTasks | None = None
-        self._room: Waiters | None = None
         self._turn_is_due = False
         self._has_ended = False
 
@@ -134,10 +127,8 @@ class ServerDriver(Driver, driver.ServerDriver):
             dispatcher.advance()
             self._send()
             self.flush_soon()  # more is handled when others have had a turn
-        if self._room is not None and not connection.is_backed_up:
-            self._room.wake()
-        if self._handler_tasks is not None and not connection.can_answer:
-            self._handler_tasks.end_streams()
+        if self._handler_tasks is not None:
+            self._handler_tasks.output_has_gone()
         server.registry.note(self)
         if connection.is_finished:  # which may have come of what it held
             self._end()
@@ -160,7 +151,6 @@ class ServerDriver(Driver, driver.ServerDriver):
         if self._handler_tasks is not None:
             self._handler_tasks.end_streams()
         self._handler_tasks = None
-        self._room = None
         del self.dispatcher
 
     def break_off(self, fault: Exception) -> None:
@@ -177,16 +167,3 @@ class ServerDriver(Driver, driver.ServerDriver):
         if self._handler_tasks is None:
             self._handler_tasks = HandlerTasks(self._server, self.dispatcher, self)
         self._handler_tasks.start(run)
-
-    async def make_room(self) -> None:
-        """Wait until a generator may yield its next part."""
-        connection = self.connection
-        if connection.conversation.bytes_to_send >= _MANY_BYTES:
-            self.flush()
-            await asyncio.sleep(0)
-        else:
-            self.flush_soon()
-        while connection.is_backed_up:
-            if self._room is None:
-                self._room = Waiters(self._loop)
-            await self._room.wait()
