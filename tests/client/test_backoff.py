@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from telex.client import backoff as module
 from telex.client.backoff import Backoff
 
 
 @pytest.fixture(autouse=True)
 def longest_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each pause be as long as it may be."""
-    monkeypatch.setattr(module.random, "uniform", lambda least, most: most)
+    monkeypatch.setattr("telex.client.backoff.random.uniform", lambda least, most: most)
 
 
 def test_pauses_double_up_to_a_bound() -> None:

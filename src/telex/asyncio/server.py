@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import signal
 import threading
 import time
 from asyncio import FIRST_COMPLETED
@@ -16,16 +15,14 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from telex.application.notifier import observers_of
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.server_loop import LAST_TURNS, ServerLoop
 from telex.asyncio.signals import handling
 from telex.asyncio.waiting import wake
 from telex.log import safe_logger
-from telex.network.listener import SharedAddress
-from telex.security.tls import reload_certificates
-from telex.server.options import open_registry
+from telex.observation.serving import open_observed
+from telex.server.signals import signal_actions
 
 if TYPE_CHECKING:
     import ssl
@@ -37,13 +34,11 @@ if TYPE_CHECKING:
     from telex.application.application import Application
     from telex.application.observer import Observer
     from telex.limits import Limits
-    from telex.network.listener import Listener
+    from telex.network.listener import Listener, SharedAddress
     from telex.security.tokens import Tokens
 
 _HOOK_SECONDS: Final = 1.0
 """How long shutdown hooks may take when there is a hurry."""
-
-_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 logger: Final = safe_logger("telex.server")
 
@@ -79,19 +74,13 @@ def serve(
     """
 
     async def start() -> Server:
-        served, observers = application, observers_of(application, observer)
-        if admins is not None:
-            from telex.observation.administration import administered
-
-            served, observers = administered(
-                served, observers, admins, shares_address=isinstance(address, SharedAddress)
-            )
         loop = asyncio.get_running_loop()
         opened = partial(
-            open_registry,
-            served,
+            open_observed,
+            application,
             address,
-            observers,
+            observer=observer,
+            admins=admins,
             limits=limits,
             tokens=tokens,
             tls=tls,
@@ -145,7 +134,11 @@ class Server:
         """
         with contextlib.ExitStack() as signals:
             if handle_signals and threading.current_thread() is threading.main_thread():
-                signals.enter_context(handling(self._server.loop, self._signal_actions()))
+                server = self._server
+                actions = signal_actions(
+                    server.registry.tls, self._end_by_signal, server.calls.post
+                )
+                signals.enter_context(handling(server.loop, actions))
             await asyncio.shield(self._ended)
 
     def shutdown(self) -> None:
@@ -226,16 +219,6 @@ class Server:
     def _stop_listening(self) -> None:
         for acceptor in self._acceptors:
             acceptor.close()
-
-    def _signal_actions(self) -> dict[int, Callable[[], object]]:
-        """Return what each signal does to this server."""
-        actions: dict[int, Callable[[], object]] = dict.fromkeys(
-            _ENDING_SIGNALS, self._end_by_signal
-        )
-        tls = self._server.registry.tls
-        if tls is not None:
-            actions[signal.SIGHUP] = partial(reload_certificates, tls)
-        return actions
 
     async def _call_shutdown_hooks(self) -> None:
         """Call one hook after the other, for as long as they take, or a bounded time in a hurry."""
