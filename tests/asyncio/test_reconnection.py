@@ -30,7 +30,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         longest.append(most)
         return 0.0
 
-    monkeypatch.setattr("telex.asyncio.reconnection.random.uniform", uniform)
+    monkeypatch.setattr("telex.client.backoff.random.uniform", uniform)
     return longest
 
 

@@ -6,7 +6,6 @@ import socket
 
 import pytest
 
-from telex.client import attempts as module
 from telex.client.attempts import attempts, check_is_not_own
 from telex.network.resolver import Endpoint
 
@@ -16,7 +15,7 @@ ENDPOINTS = [Endpoint(socket.AF_INET, ("127.0.0.1", port)) for port in (1, 2, 3)
 def test_endpoints_share_what_is_left_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt that fails early leaves its time to the others; a late one takes theirs."""
     now = 100.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    monkeypatch.setattr("telex.client.attempts.time.monotonic", lambda: now)
     trying = attempts(ENDPOINTS, 106.0)
     assert next(trying) == ("127.0.0.1:1", ENDPOINTS[0], 102.0)
     now = 100.5

@@ -104,7 +104,7 @@ def test_connections_that_are_being_opened_count(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where there is no room even for a refusal, the socket is closed at once."""
-    recorder.opening = 10_000_000
+    recorder.opening = range(10_000_000)
     with connected(recorder) as sock:
         recorder.accept()
         assert sock.recv(1) == b""

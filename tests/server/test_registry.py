@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable
 
@@ -66,7 +67,7 @@ class Driven:
 
     def sent(self, message: Message) -> None:
         """Tell the observers."""
-        self.registry.tell_of_message(self, message)
+        self.registry.tell_of_message(self.dispatcher.peer, message)
 
     def _run_elsewhere(self, run: Run) -> None:
         self.at_work.append(run)
@@ -170,3 +171,10 @@ def test_who_holds_most_goes_when_all_hold_too_much() -> None:
     large.receive(Message(bytes(2**22)).to_bytes()[: 2**20])
     assert large.heard[-1].content["code"] == "overloaded"
     assert small.heard == []
+
+
+@pytest.mark.parametrize("front_end", ["sync", "asyncio"])
+def test_drivers_have_no_dictionary(front_end: str) -> None:
+    """An idle connection takes little memory: nothing can be set on a driver that has no slot."""
+    module = importlib.import_module(f"telex.{front_end}.server_driver")
+    assert not hasattr(module.ServerDriver.__new__(module.ServerDriver), "__dict__")

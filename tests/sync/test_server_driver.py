@@ -55,7 +55,7 @@ class Deliberate(ServerDriver):
         super()._settle()
 
     def _how_it_stands(self) -> tuple[object, ...]:
-        held = self.bytes_held, self._loop.registry.bytes_held
+        held = self.bytes_held, self._server.registry.bytes_held
         connection = self.connection
         ends = self._is_closed, connection.is_finished, connection.is_served
         return self.watched, held, ends, connection.unsent, connection.conversation.phase

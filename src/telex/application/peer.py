@@ -52,6 +52,8 @@ class Queues(NamedTuple):
 class Driver(Protocol):
     """Who moves the bytes of a connection, in a thread of its own."""
 
+    __slots__ = ()
+
     @property
     def limits(self) -> Limits:
         """The limits of the front-end."""

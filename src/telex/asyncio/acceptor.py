@@ -22,7 +22,8 @@ class Acceptor(acceptor.Acceptor):
         super().__init__(listener, server.registry)
         self._listener: Final = listener
         self._server: Final = server
-        self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._tasks: Final[set[asyncio.Task[object]]] = set()
+        self.opening = self._tasks
         self._resting: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -37,23 +38,16 @@ class Acceptor(acceptor.Acceptor):
 
     def let_in(self, sock: socket.socket, name: str) -> None:
         """Serve a connection, as soon as asyncio has made a transport for the socket."""
-        task = self._server.loop.create_task(self._open(sock, name))
+        loop = self._server.loop
+        driver = ServerDriver(self._server, sock, name)
+        task = loop.create_task(loop.connect_accepted_socket(lambda: driver, sock))
         self._tasks.add(task)
-        self.opening = len(self._tasks)
-        task.add_done_callback(self._opened)
+        task.add_done_callback(self._tasks.discard)
 
     def rest(self) -> None:
         """Accept nothing for a moment."""
         self._stop()  # a server that ends accepts once more, also while this rests
         self._resting = self._server.loop.call_later(acceptor.REST_SECONDS, self.start)
-
-    async def _open(self, sock: socket.socket, name: str) -> None:
-        driver = ServerDriver(self._server, sock, name)
-        await self._server.loop.connect_accepted_socket(lambda: driver, sock)
-
-    def _opened(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self.opening = len(self._tasks)
 
     def _stop(self) -> None:
         if self._resting is not None:

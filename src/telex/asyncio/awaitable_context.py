@@ -5,29 +5,18 @@ What it opens is not known here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from types import TracebackType
-    from typing import Any
 
     from telex.application.peer import MessageKeywords
     from telex.wire.message import Message
 
 
-class Closable(Protocol):
-    """Something that is closed at the end of its context."""
-
-    async def __aexit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-
-Opened = TypeVar("Opened", bound=Closable)
+Opened = TypeVar("Opened", bound=AbstractAsyncContextManager[Any])
 
 
 class Opening(Generic[Opened]):

@@ -10,13 +10,12 @@ import time
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Final
 
-from telex.asyncio.answers import answer_of, progress_of, raise_error_of
 from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.dialing import dial
 from telex.asyncio.parts import Parts
 from telex.asyncio.pipeline import answers_of
 from telex.asyncio.waiting import moment_in
-from telex.client.answers import late_error, late_ping_error
+from telex.client.answers import answer_of, late_error, late_ping_error
 from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
 from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
@@ -196,9 +195,9 @@ class Connection:
         call = conversation.request(message)
         if not driver.is_turn_due:
             driver.turn_soon()
-        if not await progress_of(call, driver, deadline):
+        if not await driver.wait_for(call, deadline):
             raise late_error(call.subject, timeout)
-        return call.reply or answer_of(call, driver)
+        return call.reply or answer_of(call, driver.connection)
 
     def request_many(
         self,
@@ -220,14 +219,13 @@ class Connection:
             async for answer in connection.request_many(["ada", "bob"]):
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
-        if most < 1:
-            raise ValueError(f"most must be at least 1, not {most}")
+        pipeline = Pipeline(self._connection, timeout, most)
         row: Iterator[object] | AsyncIterator[Message]
         if isinstance(requests, AsyncIterable):
             row = self._prepared_later(requests)
         else:
             row = self._prepared(requests)
-        return answers_of(Pipeline(self._connection, timeout, most), row, self._driver)
+        return answers_of(pipeline, row, self._driver)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -254,9 +252,9 @@ class Connection:
         begin = time.perf_counter()
         call = self._conversation.ping()
         driver.turn()
-        if not await progress_of(call, driver, moment_in(timeout)):
+        if not await driver.wait_for(call, moment_in(timeout)):
             raise late_ping_error(timeout)
-        raise_error_of(call, driver)
+        driver.raise_error_of(call)
         return time.perf_counter() - begin
 
     async def receive(self, timeout: float | None = None) -> Message:
@@ -305,13 +303,10 @@ class Connection:
         if driver.is_closing:
             await driver.gone(deadline)
             return
-        error: TelexError | None
         driver.close()
         try:
             is_gone = await driver.gone(deadline)
-            error = ending.unseen_error()
-            if error is None and not is_gone:
-                error = ending.overdue_error(timeout)
+            error = ending.unseen_error() or (None if is_gone else ending.overdue_error(timeout))
         finally:
             driver.end()
         if error is not None:

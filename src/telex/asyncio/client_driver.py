@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.driver import Driver
-from telex.asyncio.waiting import Waiters
+from telex.asyncio.waiting import Waiters, until, wake
+from telex.client.answers import raise_error_of
 from telex.conversation.states import Phase
 from telex.network.resolver import name_of
 
@@ -96,6 +98,26 @@ class ClientDriver(Driver):
                 return False
         return True
 
+    async def wait_for(self, call: Call, deadline: float | None) -> bool:
+        """Wait until something of an answer is here; abandon the call if that is not all of it.
+
+        Returns whether something came before ``deadline``.
+        """
+        if call.is_done:
+            return True
+        future = self.loop.create_future()
+        call.on_progress = partial(wake, future)
+        self.expect(call)
+        try:
+            if call.is_in_parts:
+                return True
+            return await (future if deadline is None else until(future, deadline))
+        finally:
+            connection = self.connection
+            connection.unread.expect_no_more(call)
+            if not call.is_done:
+                connection.conversation.abandon(call)
+
     async def established(self) -> None:
         """Wait until messages can be sent, or the connection ends before that."""
         while self.connection.is_open and not self.connection.is_established:
@@ -153,8 +175,9 @@ class ClientDriver(Driver):
         if not self._is_reading:
             self._look()
 
-    def explain(self, call: Call) -> None:
-        """Add what only this side knows to the error of a call, before it is raised: nothing."""
+    def raise_error_of(self, call: Call) -> None:
+        """Raise the error with which a call has ended, if it has."""
+        raise_error_of(call, self.connection)
 
     def close(self) -> None:
         """Say goodbye; ``gone()`` waits for the end, and ``end()`` does not."""

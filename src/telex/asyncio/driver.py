@@ -49,10 +49,10 @@ class Driver(asyncio.BufferedProtocol):
         "_in_transport",
         "_is_reading",
         "_loop",
-        "_socket",
         "_transport",
         "connection",
         "is_lost",
+        "socket",
     )
 
     _transport: asyncio.Transport
@@ -64,7 +64,7 @@ class Driver(asyncio.BufferedProtocol):
         self.is_lost: bool = False
         """Whether the transport is gone."""
         self._loop: Final = loop
-        self._socket: Final = sock
+        self.socket: socket.socket = sock
         self._buffer: Final = _buffer_of(loop)
         # Bytes that the transport was given, and that the network has not taken.
         self._in_transport = 0
@@ -92,7 +92,7 @@ class Driver(asyncio.BufferedProtocol):
         if self._in_transport or self._transport.is_closing():
             connection.data_to_send()  # what was said is counted as unsent
             return
-        transmit(self._socket, connection, time.monotonic())
+        transmit(self.socket, connection, time.monotonic())
         if connection.unsent:
             self._wait_for_room()
 
@@ -171,7 +171,7 @@ class Driver(asyncio.BufferedProtocol):
                 self._in_transport = len(sample)
                 return
             connection.data_sent(len(sample))
-            transmit(self._socket, connection, time.monotonic())
+            transmit(self.socket, connection, time.monotonic())
 
     def _receive(self, data: memoryview, now: float) -> int:
         """Take the first part of what has come, and tell what it completes; return its size.
@@ -198,9 +198,9 @@ class Driver(asyncio.BufferedProtocol):
 
         Where the loop has closed the socket already, there is no more to take.
         """
-        if self._socket.fileno() >= 0:
+        if self.socket.fileno() >= 0:
             with contextlib.suppress(OSError):
-                while size := self._socket.recv_into(self._buffer):
+                while size := self.socket.recv_into(self._buffer):
                     self.buffer_updated(size)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from telex.application.handler import Style
+from telex.asyncio.waiting import Waiters
 from telex.server.handler_threads import reportable
 
 if TYPE_CHECKING:
@@ -21,16 +22,11 @@ if TYPE_CHECKING:
 
     from telex.application.dispatcher import Dispatcher, Run
     from telex.asyncio.server_loop import ServerLoop
+    from telex.server.handler_threads import HandlerDriver
 
 
-class Sender(Protocol):
-    """Sends what a handler has answered."""
-
-    def flush_soon(self) -> None:
-        """Send when those who are ready now have done what they do."""
-
-    async def make_room(self) -> None:
-        """Wait until a generator may yield its next part."""
+_MANY_BYTES: Final = 64 * 1024
+"""Bytes of output after which a generator that never waits lets others have a turn."""
 
 
 class HandlerTasks:
@@ -39,17 +35,19 @@ class HandlerTasks:
     __slots__ = (
         "_are_streams_ended",
         "_dispatcher",
+        "_driver",
         "_next",
-        "_sender",
+        "_room",
         "_server",
         "_streams",
         "_worker",
     )
 
-    def __init__(self, server: ServerLoop, dispatcher: Dispatcher, sender: Sender) -> None:
+    def __init__(self, server: ServerLoop, dispatcher: Dispatcher, driver: HandlerDriver) -> None:
         self._server: Final = server
         self._dispatcher: Final = dispatcher
-        self._sender: Final = sender
+        self._driver: Final = driver
+        self._room: Final = Waiters(server.loop)
         self._next: Run | None = None
         self._worker: asyncio.Task[None] | None = None
         self._streams: set[asyncio.Task[Any]] = set()
@@ -63,6 +61,14 @@ class HandlerTasks:
             self._next = run
             if self._worker is None:
                 self._worker = self._server.spawn(self._work(), run.handler.name)
+
+    def output_has_gone(self) -> None:
+        """Have generators go on that wait for room, or end where nobody receives their parts."""
+        connection = self._driver.connection
+        if not connection.can_answer:
+            self.end_streams()
+        if not connection.is_backed_up:
+            self._room.wake()
 
     def end_streams(self) -> None:
         """End the generators: there is nobody left to receive what they yield."""
@@ -97,47 +103,53 @@ class HandlerTasks:
         """Run an async handler to its end, and hand over what it returned or raised."""
         dispatcher = self._dispatcher
         is_stream = run.handler.style is Style.ASYNC_GENERATOR
+        take: Callable[..., object] = dispatcher.returned
+        outcome: tuple[object, ...] = ()
         try:
             if is_stream:
-                is_whole = await self._stream(run)
+                take = await self._stream(run)
             else:
-                result = await run.handler.call(run.message, dispatcher.peer)
+                outcome = (await run.handler.call(run.message, dispatcher.peer),)
         except (KeyboardInterrupt, GeneratorExit):  # the program ends, or the loop has
             raise
         except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
             if isinstance(error, asyncio.CancelledError) and self._is_ended(is_stream):
-                dispatcher.broken_off(run)
+                take = dispatcher.broken_off
             else:
-                dispatcher.failed(run, _failure(error))
-        else:
-            if not is_stream:
-                dispatcher.returned(run, result)
-            elif is_whole:
-                dispatcher.exhausted(run)
-            else:
-                dispatcher.broken_off(run)
-        self._sender.flush_soon()
+                take, outcome = dispatcher.failed, (_failure(error),)
+        take(run, *outcome)
+        self._driver.flush_soon()
 
     def _is_ended(self, is_stream: bool) -> bool:
         """Whether handlers are cancelled from here; they may also be by what they do themselves."""
         return self._server.is_cutting_off or (is_stream and self._are_streams_ended)
 
-    async def _stream(self, run: Run) -> bool:
-        """Send what an async generator yields; return whether that was all of it."""
+    async def _stream(self, run: Run) -> Callable[[Run], object]:
+        """Send what an async generator yields; return what takes note of its end."""
+        dispatcher = self._dispatcher
         task = asyncio.current_task()
         assert task is not None
         self._streams.add(task)
         try:
-            async with contextlib.aclosing(
-                run.handler.call(run.message, self._dispatcher.peer)
-            ) as parts:
+            async with contextlib.aclosing(run.handler.call(run.message, dispatcher.peer)) as parts:
                 async for part in parts:
-                    if not self._dispatcher.yielded(run, part):
-                        return False
-                    await self._sender.make_room()
-            return True
+                    if not dispatcher.yielded(run, part):
+                        return dispatcher.broken_off
+                    await self._make_room()
+            return dispatcher.exhausted
         finally:
             self._streams.discard(task)
+
+    async def _make_room(self) -> None:
+        """Wait until a generator may yield its next part."""
+        connection = self._driver.connection
+        if connection.conversation.bytes_to_send >= _MANY_BYTES:
+            self._driver.flush()
+            await asyncio.sleep(0)
+        else:
+            self._driver.flush_soon()
+        while connection.is_backed_up:
+            await self._room.wait()
 
 
 @types.coroutine

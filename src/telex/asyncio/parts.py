@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from telex.asyncio.answers import raise_error_of
 from telex.asyncio.waiting import Waiters, moment_in
 from telex.client.parts import PartsOfAnswer
 
@@ -42,7 +41,7 @@ class Parts:
         call = answer.call or await self._ask(deadline)
         while not answer.parts:
             if answer.is_closed or call.is_done:
-                raise_error_of(call, self._driver)
+                self._driver.raise_error_of(call)
                 raise StopAsyncIteration
             if not await answer.progress(call, deadline):
                 raise self._late()

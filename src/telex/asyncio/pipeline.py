@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from telex.asyncio.answers import progress_of
-
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
@@ -28,10 +26,8 @@ async def answers_of(
             if not under_way:
                 break
             first = under_way[0]
-            if not first.is_done:
-                await progress_of(first, driver, pipeline.deadline)
-            if first.error is not None:
-                driver.explain(first)
+            if first.reply is None:
+                await driver.wait_for(first, pipeline.deadline)
             yield pipeline.take_answer()
             for reply in pipeline.ready_replies():
                 yield reply

@@ -6,10 +6,11 @@ What is done with a connection is the user's; what one is, is ``client``'s.
 from __future__ import annotations
 
 import asyncio
-import random
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from telex.asyncio.client import connect
+from telex.client.backoff import Backoff
 from telex.client.options import is_fatal
 from telex.errors import ConnectError, ConnectionClosedError
 from telex.log import safe_logger
@@ -43,31 +44,25 @@ async def reconnecting(
             except telex.ConnectionClosedError:
                 continue
     """
-    failures = 0
-    loop = asyncio.get_running_loop()
+    backoff = Backoff(min_delay, max_delay)
     while True:
-        if failures:
-            longest = min(max_delay, min_delay * 2.0 ** min(failures - 1, 60))
-            await asyncio.sleep(random.uniform(0, longest))
+        await asyncio.sleep(backoff.pause())
         try:
             connection = await connect(address, **options)
         except (ConnectError, ConnectionClosedError) as error:
             if is_fatal(error):
                 raise
             logger.warning("%s: %s; trying again", address, error)
-            failures += 1
+            backoff.failed()
             continue
-        begin = loop.time()
+        begin = time.monotonic()
         try:
             yield connection
         finally:
             ending = await _close(connection)
         if ending is not None and is_fatal(ending):
             raise ending
-        lasted = loop.time() - begin
-        failures = (
-            1 if lasted >= min(max_delay, min_delay * 2.0 ** min(failures, 60)) else failures + 1
-        )
+        backoff.ended(time.monotonic() - begin)
 
 
 async def _close(connection: Connection) -> ConnectionClosedError | None:

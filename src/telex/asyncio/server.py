@@ -8,23 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import signal
 import threading
 import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from telex.application.notifier import observers_of
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.server_loop import LAST_TURNS, ServerLoop
 from telex.asyncio.signals import handling
+from telex.asyncio.waiting import wake
 from telex.log import safe_logger
-from telex.network.listener import SharedAddress
-from telex.security.tls import reload_certificates
-from telex.server.options import open_registry
+from telex.observation.serving import open_observed
+from telex.server.signals import signal_actions
 
 if TYPE_CHECKING:
     import ssl
@@ -36,13 +34,11 @@ if TYPE_CHECKING:
     from telex.application.application import Application
     from telex.application.observer import Observer
     from telex.limits import Limits
-    from telex.network.listener import Listener
+    from telex.network.listener import Listener, SharedAddress
     from telex.security.tokens import Tokens
 
 _HOOK_SECONDS: Final = 1.0
 """How long shutdown hooks may take when there is a hurry."""
-
-_ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 logger: Final = safe_logger("telex.server")
 
@@ -78,19 +74,13 @@ def serve(
     """
 
     async def start() -> Server:
-        served, observers = application, observers_of(application, observer)
-        if admins is not None:
-            from telex.observation.administration import administered
-
-            served, observers = administered(
-                served, observers, admins, shares_address=isinstance(address, SharedAddress)
-            )
         loop = asyncio.get_running_loop()
         opened = partial(
-            open_registry,
-            served,
+            open_observed,
+            application,
             address,
-            observers,
+            observer=observer,
+            admins=admins,
             limits=limits,
             tokens=tokens,
             tls=tls,
@@ -113,10 +103,10 @@ class Server:
         """The address that the server listens on, with the actual port."""
         self._server: Final = server
         self._acceptors = [Acceptor(listener, server) for listener in listeners]
-        self._hurry = asyncio.Event()
+        self._hurry: asyncio.Future[bool] = server.loop.create_future()
         self._ending: asyncio.Task[None] | None = None
         self._hooks: asyncio.Task[None] | None = None
-        self._ended: asyncio.Future[None] = server.loop.create_future()
+        self._ended: asyncio.Future[bool] = server.loop.create_future()
 
     def __repr__(self) -> str:
         return f"<telex.asyncio.Server at {self.address}>"
@@ -144,7 +134,11 @@ class Server:
         """
         with contextlib.ExitStack() as signals:
             if handle_signals and threading.current_thread() is threading.main_thread():
-                signals.enter_context(handling(self._server.loop, self._signal_actions()))
+                server = self._server
+                actions = signal_actions(
+                    server.registry.tls, self._end_by_signal, server.calls.post
+                )
+                signals.enter_context(handling(server.loop, actions))
             await asyncio.shield(self._ended)
 
     def shutdown(self) -> None:
@@ -170,7 +164,7 @@ class Server:
         try:
             await asyncio.shield(self._ended)
         except asyncio.CancelledError:
-            self._hurry.set()
+            wake(self._hurry)
             raise
 
     async def __aenter__(self) -> Self:
@@ -192,35 +186,32 @@ class Server:
 
     def _end_by_signal(self) -> None:
         if self._ending is not None:
-            self._hurry.set()
+            wake(self._hurry)
         self._begin_ending()
 
     async def _end(self) -> None:
         """Finish what was received, within the time for it, and close everything."""
-        hurry = asyncio.ensure_future(self._hurry.wait())
         try:
             for acceptor in self._acceptors:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
             self._stop_listening()
-            await self._drain(hurry)
+            await self._drain()
             self._server.registry.cut_off(time.monotonic())
-            await self._server.end_handlers(hurry)
+            await self._server.end_handlers(self._hurry)
             await self._server.nobody_left()
-            await self._call_shutdown_hooks(hurry)
+            await self._call_shutdown_hooks()
         finally:
-            hurry.cancel()
             self._server.calls.close()
-            if not self._ended.done():
-                self._ended.set_result(None)
+            wake(self._ended)
 
-    async def _drain(self, hurry: asyncio.Future[Any]) -> None:
+    async def _drain(self) -> None:
         """Have all connections end by themselves, until the time is over or there is a hurry."""
         for _ in range(LAST_TURNS):
             await asyncio.sleep(0)
         registry = self._server.registry
         registry.leave(time.monotonic())
         await asyncio.wait(  # the time begins here: nobody is cut off who was not told goodbye
-            (self._server.nobody_left(), hurry),
+            (self._server.nobody_left(), self._hurry),
             timeout=registry.limits.drain_timeout,
             return_when=FIRST_COMPLETED,
         )
@@ -229,21 +220,11 @@ class Server:
         for acceptor in self._acceptors:
             acceptor.close()
 
-    def _signal_actions(self) -> dict[int, Callable[[], object]]:
-        """Return what each signal does to this server."""
-        actions: dict[int, Callable[[], object]] = dict.fromkeys(
-            _ENDING_SIGNALS, self._end_by_signal
-        )
-        tls = self._server.registry.tls
-        if tls is not None:
-            actions[signal.SIGHUP] = partial(reload_certificates, tls)
-        return actions
-
-    async def _call_shutdown_hooks(self, hurry: asyncio.Future[Any]) -> None:
+    async def _call_shutdown_hooks(self) -> None:
         """Call one hook after the other, for as long as they take, or a bounded time in a hurry."""
         loop = self._server.loop
         self._hooks = asyncio.Task(self._call_at_the_end(), loop=loop)
-        await asyncio.wait((self._hooks, hurry), return_when=FIRST_COMPLETED)
+        await asyncio.wait((self._hooks, self._hurry), return_when=FIRST_COMPLETED)
         await asyncio.wait((self._hooks,), timeout=_HOOK_SECONDS)
         if not self._hooks.done():
             self._hooks.cancel()

@@ -7,15 +7,13 @@ it, such as reading on, would keep that context. A turn never waits.
 
 from __future__ import annotations
 
-import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from telex.asyncio.driver import Driver
 from telex.asyncio.handler_tasks import HandlerTasks
-from telex.asyncio.waiting import Waiters
-from telex.network.sockets import user_at_other_end
-from telex.server.handler_threads import HandlerThreads
+from telex.errors import ConnectionClosedError
+from telex.server import driver
 
 if TYPE_CHECKING:
     import socket
@@ -23,20 +21,17 @@ if TYPE_CHECKING:
 
     from telex.application.dispatcher import Dispatcher, Run
     from telex.asyncio.server_loop import ServerLoop
-    from telex.limits import Limits
     from telex.wire.message import Message
 
-_MANY_BYTES: Final = 64 * 1024
-"""Bytes of output after which a generator that never waits lets others have a turn."""
 
-
-class ServerDriver(Driver):
+class ServerDriver(Driver, driver.ServerDriver):
     """Moves the bytes of one connection that a server accepted as ``sock``."""
+
+    _server: ServerLoop
 
     __slots__ = (
         "_handler_tasks",
         "_has_ended",
-        "_room",
         "_server",
         "_turn_is_due",
         "bytes_held",
@@ -52,31 +47,18 @@ class ServerDriver(Driver):
         )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
-        self._server: Final = server
+        self._server = server
         self._handler_tasks: HandlerTasks | None = None
-        self._room: Waiters | None = None
         self._turn_is_due = False
         self._has_ended = False
 
     # What the peer of a handler needs
 
-    @property
-    def limits(self) -> Limits:
-        """The limits of the server."""
-        return self._server.registry.limits
-
-    @property
-    def user_id(self) -> int | None:
-        """The user that the peer runs as, if it is at the other end of a Unix socket."""
-        return None if self._socket.fileno() < 0 else user_at_other_end(self._socket)
-
-    def is_own_thread(self) -> bool:
-        """Say whether the calling thread is the one of the event loop."""
-        return self._server.calls.is_own_thread()
-
     def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Have a function called in the loop's thread; any thread may call this."""
-        self._server.post(function, *arguments, size=size)
+        """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
+        if self._loop.is_closed():
+            raise ConnectionClosedError("us", "the event loop of the server is closed")
+        super().post(function, *arguments, size=size)
 
     def flush(self) -> None:
         """Give the network what it takes now."""
@@ -92,10 +74,6 @@ class ServerDriver(Driver):
         """Tell the peer why it is not served, and end the connection."""
         self.connection.refuse(code, why, monotonic())
         self.turn()
-
-    def sent(self, message: Message) -> None:
-        """Tell the observers of a message that no request asked for."""
-        self._server.registry.tell_of_message(self, message)
 
     # What the transport tells
 
@@ -149,10 +127,8 @@ class ServerDriver(Driver):
             dispatcher.advance()
             self._send()
             self.flush_soon()  # more is handled when others have had a turn
-        if self._room is not None and not connection.is_backed_up:
-            self._room.wake()
-        if self._handler_tasks is not None and not connection.can_answer:
-            self._handler_tasks.end_streams()
+        if self._handler_tasks is not None:
+            self._handler_tasks.output_has_gone()
         server.registry.note(self)
         if connection.is_finished:  # which may have come of what it held
             self._end()
@@ -175,7 +151,6 @@ class ServerDriver(Driver):
         if self._handler_tasks is not None:
             self._handler_tasks.end_streams()
         self._handler_tasks = None
-        self._room = None
         del self.dispatcher
 
     def break_off(self, fault: Exception) -> None:
@@ -187,23 +162,8 @@ class ServerDriver(Driver):
 
     def _run_elsewhere(self, run: Run) -> None:
         if run.handler.blocking:
-            server = self._server
-            threads = server.registry.threads
-            HandlerThreads(self, self.dispatcher, threads.submit, server.context).start(run)
+            self._run_in_thread(run, self._server.context)
             return
         if self._handler_tasks is None:
             self._handler_tasks = HandlerTasks(self._server, self.dispatcher, self)
         self._handler_tasks.start(run)
-
-    async def make_room(self) -> None:
-        """Wait until a generator may yield its next part."""
-        connection = self.connection
-        if connection.conversation.bytes_to_send >= _MANY_BYTES:
-            self.flush()
-            await asyncio.sleep(0)
-        else:
-            self.flush_soon()
-        while connection.is_backed_up:
-            if self._room is None:
-                self._room = Waiters(self._loop)
-            await self._room.wait()

@@ -12,8 +12,8 @@ from asyncio import FIRST_COMPLETED
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
+from telex.asyncio.waiting import wake
 from telex.connection.times import LOOK_SECONDS
-from telex.errors import ConnectionClosedError
 from telex.log import safe_logger
 from telex.server.thread_calls import ThreadCalls
 
@@ -56,19 +56,13 @@ class ServerLoop:
         self.is_cutting_off: bool = False
         """Whether handlers that are still at work have been cancelled."""
         self._timer: asyncio.TimerHandle | None = None
-        self._nobody_is_left: asyncio.Future[None] | None = None
+        self._nobody_is_left: asyncio.Future[bool] | None = None
 
     # Calls
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Have a function called in a later turn of the loop, in no handler's context."""
         self.loop.call_soon(function, context=self.context.copy())
-
-    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
-        if self.loop.is_closed():
-            raise ConnectionClosedError("us", "the event loop of the server is closed")
-        self.calls.post(function, *arguments, size=size)
 
     def _wake(self) -> None:
         self.loop.call_soon_threadsafe(self.calls.make, context=self.context.copy())
@@ -90,15 +84,15 @@ class ServerLoop:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._nobody_is_left is not None and not self._nobody_is_left.done():
-            self._nobody_is_left.set_result(None)
+        if self._nobody_is_left is not None:
+            wake(self._nobody_is_left)
 
-    def nobody_left(self) -> asyncio.Future[None]:
+    def nobody_left(self) -> asyncio.Future[bool]:
         """Return what is done when the last connection has ended."""
         if self._nobody_is_left is None:
             self._nobody_is_left = self.loop.create_future()
             if not self.registry.drivers:
-                self._nobody_is_left.set_result(None)
+                wake(self._nobody_is_left)
         return self._nobody_is_left
 
     def _start_timer(self) -> None:

@@ -29,6 +29,8 @@ class Pipeline:
     """
 
     def __init__(self, connection: Connection, timeout: float | None, most: int) -> None:
+        if most < 1:
+            raise ValueError(f"most must be at least 1, not {most}")
         self.under_way: Final[deque[Call]] = deque()
         """The calls whose answers were not taken, in the order of their requests."""
         self.has_more: bool = True

@@ -15,6 +15,7 @@ from telex.network.sockets import prepare
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Collection
 
     from telex.network.listener import Listener
     from telex.server.registry import Registry
@@ -39,7 +40,7 @@ class Acceptor:
 
     def __init__(self, listener: Listener, registry: Registry) -> None:
         self.socket: socket.socket = listener.socket
-        self.opening: int = 0
+        self.opening: Collection[object] = ()
         """Accepted connections that are not in the registry yet."""
         self._registry: Final = registry
         self._accepted = 0
@@ -74,7 +75,7 @@ class Acceptor:
         """Let a connection in, or close the connection."""
         self._accepted += 1
         name = name_of(address, self._accepted)
-        if not self._registry.has_room_to_refuse(self.opening):
+        if not self._registry.has_room_to_refuse(len(self.opening)):
             logger.warning("%s: closed, with too many connections even to be told so", name)
             sock.close()
             return

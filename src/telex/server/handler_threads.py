@@ -26,6 +26,8 @@ _END: Final = object()
 class HandlerDriver(Driver, Protocol):
     """A server's driver, as handlers that block need it."""
 
+    __slots__ = ()
+
     def break_off(self, fault: Exception) -> None:
         """End the connection for a fault of this server."""
 

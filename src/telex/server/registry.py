@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from telex.application.dispatcher import Dispatcher
 from telex.application.notifier import notifier_of, notify
-from telex.application.peer import ConnectedPeer, Driver
+from telex.application.peer import ConnectedPeer, Driver, Peer
 from telex.connection.connection import Connection
 from telex.connection.ending import not_handled
 from telex.errors import ConnectionClosedError, TelexError
@@ -134,10 +134,10 @@ class Registry:
         if said and self.notifier is not None:
             notify(self.notifier.data_sent, driver.dispatcher.peer, said)
 
-    def tell_of_message(self, driver: ServedDriver, message: Message) -> None:
+    def tell_of_message(self, peer: Peer, message: Message) -> None:
         """Notify the observers of a message that is sent without being asked for."""
         if self.notifier is not None:
-            notify(self.notifier.message_sent, driver.dispatcher.peer, message)
+            notify(self.notifier.message_sent, peer, message)
 
     def note(self, driver: ServedDriver) -> None:
         """After a turn, count the bytes that a connection holds, and log a refusal once."""

@@ -217,8 +217,6 @@ class Connection:
             for answer in connection.request_many(["ada", "bob"]):
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
-        if most < 1:
-            raise ValueError(f"most must be at least 1, not {most}")
         pipeline = Pipeline(self._driver.connection, timeout, most)
         return answers_to(self._prepared(requests), self._driver, pipeline)
 

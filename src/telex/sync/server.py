@@ -7,22 +7,19 @@ how connections are polled (``loop``) and what happens on one of them (``server_
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex.application.notifier import observers_of
 from telex.log import safe_logger
-from telex.network.listener import SharedAddress
-from telex.security.tls import reload_certificates
-from telex.server.options import open_registry
+from telex.observation.serving import open_observed
+from telex.server.signals import signal_actions
 from telex.sync.acceptor import Acceptor
 from telex.sync.loop import READ, Loop
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
     from telex.application.application import Application
     from telex.application.observer import Observer
     from telex.limits import Limits
-    from telex.network.listener import Listener
+    from telex.network.listener import Listener, SharedAddress
     from telex.security.tokens import Tokens
     from telex.server.registry import Registry
 
@@ -73,17 +70,11 @@ def serve(
             server.serve_forever()
     """
     _check_is_blocking(application)
-    served, observers = application, observers_of(application, observer)
-    if admins is not None:
-        from telex.observation.administration import administered
-
-        served, observers = administered(
-            application, observers, admins, shares_address=isinstance(address, SharedAddress)
-        )
-    registry, listeners, actual = open_registry(
-        served,
+    registry, listeners, actual = open_observed(
+        application,
         address,
-        observers,
+        observer=observer,
+        admins=admins,
         limits=limits,
         tokens=tokens,
         tls=tls,
@@ -134,7 +125,10 @@ class Server:
             self._loop.calls.enter()
             with contextlib.ExitStack() as ending:
                 if handle_signals:
-                    ending.enter_context(self._loop.wakeup.handling_signals(self._signals()))
+                    actions = signal_actions(
+                        self._registry.tls, self._end_by_signal, self._loop.calls.post
+                    )
+                    ending.enter_context(self._loop.wakeup.handling_signals(actions))
                 ending.callback(self._close_all)
                 self._serve()
         finally:
@@ -190,25 +184,10 @@ class Server:
             self._is_past_waiting = True  # from here on signals raise nothing
         self._registry.cut_off(time.monotonic())
 
-    def _signals(self) -> dict[int, Callable[[], None]]:
-        """Return what each signal does."""
-        actions: dict[int, Callable[[], None]] = {
-            signal.SIGINT: self._end_by_signal,
-            signal.SIGTERM: self._end_by_signal,
-        }
-        if self._registry.tls is not None:
-            actions[signal.SIGHUP] = self._reload
-        return actions
-
     def _end_by_signal(self) -> None:
         if self._is_ending and not self._is_past_waiting:
             raise _AtOnce
         self.shutdown()
-
-    def _reload(self) -> None:
-        """Load the certificates again, in the loop's own time."""
-        if self._registry.tls is not None:
-            self._loop.calls.post(reload_certificates, self._registry.tls)
 
     def _drain(self) -> None:
         """Finish what was received, say goodbye, and send what is unsent while there is time."""

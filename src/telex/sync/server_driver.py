@@ -8,36 +8,33 @@ never raises: nobody else would notice what happens to its connection.
 from __future__ import annotations
 
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from telex.errors import ConnectionClosedError
-from telex.network.sockets import user_at_other_end
 from telex.network.transfer import receive, receive_into, transmit
-from telex.server.handler_threads import HandlerThreads
+from telex.server import driver
 from telex.sync.loop import READ, WRITE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
 
     from telex.application.dispatcher import Dispatcher, Run
     from telex.connection.connection import Connection
-    from telex.limits import Limits
     from telex.sync.loop import Loop
-    from telex.wire.message import Message
 
 
-class ServerDriver:
+class ServerDriver(driver.ServerDriver):
     """Moves the bytes between a socket and a connection, in the thread of the loop."""
+
+    _server: Loop
 
     __slots__ = (
         "_has_turn",
         "_is_closed",
-        "_loop",
+        "_server",
         "bytes_held",
         "connection",
         "dispatcher",
-        "limits",
         "refusal_was_logged",
         "socket",
         "watched",
@@ -45,7 +42,6 @@ class ServerDriver:
 
     def __init__(self, loop: Loop, sock: socket.socket, address: str) -> None:
         registry = loop.registry
-        self.limits: Final[Limits] = registry.limits
         self.connection: Connection = registry.connection(loop.now)
         self.dispatcher: Dispatcher = registry.dispatcher(
             self.connection, self, address, self._run_elsewhere
@@ -54,14 +50,14 @@ class ServerDriver:
         self.refusal_was_logged: bool = False
         self.socket: socket.socket = sock
         self.watched: int = 0
-        self._loop: Final = loop
+        self._server = loop
         self._has_turn = False  # now, or later in this turn of the loop
         self._is_closed = False
 
     def begin(self) -> None:
         """Join the server. Raises OSError when the socket cannot be polled."""
-        self._loop.watch(self, READ)
-        self._loop.registry.add(self, self._loop.now)
+        self._server.watch(self, READ)
+        self._server.registry.add(self, self._server.now)
         self.turn()
 
     # Turns
@@ -70,7 +66,7 @@ class ServerDriver:
         """Receive, handle and send as far as that goes without waiting."""
         if self._is_closed:
             self._has_turn = False
-            self._loop.registry.remove(self)  # a handler that is done holds its message no longer
+            self._server.registry.remove(self)  # a handler that is done holds its message no longer
             return
         self._has_turn = True
         try:
@@ -89,7 +85,7 @@ class ServerDriver:
 
     def _receive(self) -> None:
         """Take what has come, and have the messages handled that it completes."""
-        connection, now = self.connection, self._loop.now
+        connection, now = self.connection, self._server.now
         buffer = connection.content_buffer()
         if buffer is not None:
             self._receive_content(buffer)
@@ -106,7 +102,7 @@ class ServerDriver:
 
     def _receive_content(self, buffer: memoryview) -> None:
         """Take what has come of long content straight to where it belongs."""
-        connection, now = self.connection, self._loop.now
+        connection, now = self.connection, self._server.now
         try:
             with buffer:
                 size = receive_into(self.socket, buffer)
@@ -120,13 +116,13 @@ class ServerDriver:
 
     def _send(self) -> None:
         """Give the network what it takes now."""
-        connection, registry = self.connection, self._loop.registry
+        connection, registry = self.connection, self._server.registry
         if registry.observes_output:
             said = connection.said
-            transmit(self.socket, connection, self._loop.now)
+            transmit(self.socket, connection, self._server.now)
             registry.tell_of_output(self, said)
         else:
-            transmit(self.socket, connection, self._loop.now)
+            transmit(self.socket, connection, self._server.now)
 
     def _settle(self) -> None:
         """Go on with what was held, close what has finished, and decide what to wait for."""
@@ -134,7 +130,7 @@ class ServerDriver:
         if dispatcher.waits_for_room and not connection.is_backed_up:
             dispatcher.advance()
             self._send()
-        self._loop.registry.note(self)
+        self._server.registry.note(self)
         if self._is_closed:  # the registry may have it end, for all that it holds
             return
         if connection.is_finished:
@@ -143,11 +139,11 @@ class ServerDriver:
         events = READ if connection.wants_to_read else 0
         if connection.wants_to_write or dispatcher.waits_for_room:
             events |= WRITE
-        self._loop.watch(self, events)
+        self._server.watch(self, events)
 
     def break_off(self, fault: Exception) -> None:
         """End the connection for a fault of this server."""
-        self._loop.registry.break_off(self, fault, self._loop.now)
+        self._server.registry.break_off(self, fault, self._server.now)
         self._close()
 
     def _close(self) -> None:
@@ -155,25 +151,12 @@ class ServerDriver:
 
         The socket goes first: Ctrl-C may come next, and the server closes those that it knows.
         """
-        self._loop.forget(self)
+        self._server.forget(self)
         self.socket.close()
-        self._loop.registry.remove(self)
+        self._server.registry.remove(self)
         self._is_closed = True
 
     # What a peer asks for, see ``application.peer``
-
-    @property
-    def user_id(self) -> int | None:
-        """The user that the peer runs as, if it is at the other end of a Unix socket."""
-        return user_at_other_end(self.socket)
-
-    def is_own_thread(self) -> bool:
-        """Say whether the calling thread is the one of the loop."""
-        return self._loop.calls.is_own_thread()
-
-    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
-        self._loop.calls.post(function, *arguments, size=size)
 
     def flush(self) -> None:
         """Give the network what it takes now."""
@@ -184,20 +167,13 @@ class ServerDriver:
         """The same when everybody who is at work now has added to it."""
         if not self._has_turn:
             self._has_turn = True
-            self._loop.unsent.append(self)
+            self._server.unsent.append(self)
 
     def refuse(self, code: str, why: str) -> None:
         """Tell the peer why it is not served, and end the connection."""
         if not self._is_closed:
-            self.connection.refuse(code, why, self._loop.now)
+            self.connection.refuse(code, why, self._server.now)
             self.turn()
 
-    def sent(self, message: Message) -> None:
-        """Tell the observers of a message that was sent without being asked for."""
-        self._loop.registry.tell_of_message(self, message)
-
-    # Handlers in threads
-
     def _run_elsewhere(self, run: Run) -> None:
-        threads = self._loop.registry.threads
-        HandlerThreads(self, self.dispatcher, threads.submit, copy_context()).start(run)
+        self._run_in_thread(run, copy_context())

@@ -42,7 +42,7 @@ class Wakeup:
         self._writer.close()
 
     @contextlib.contextmanager
-    def handling_signals(self, actions: Mapping[int, Callable[[], None]]) -> Iterator[None]:
+    def handling_signals(self, actions: Mapping[int, Callable[[], object]]) -> Iterator[None]:
         """Have each of these signals do something and end the wait, for the time of the context.
 
         Signals belong to the main thread; in any other one this does nothing.

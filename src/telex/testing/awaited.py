@@ -119,6 +119,14 @@ class _Driver(ClientDriver):
         super().__init__(loop, sock, connection)
         self._failures: Final = failures
 
-    def explain(self, call: Call) -> None:
-        """Make the exception of the handler the cause of the error of a call."""
+    async def wait_for(self, call: Call, deadline: float | None) -> bool:
+        """Wait for an answer; an error in its place has what the handler raised as its cause."""
+        try:
+            return await super().wait_for(call, deadline)
+        finally:
+            self._failures.explain(call)
+
+    def raise_error_of(self, call: Call) -> None:
+        """Raise the error of a call, with what the handler raised as its cause."""
         self._failures.explain(call)
+        super().raise_error_of(call)
