@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
 from telex.errors import ConnectionClosedError, WaitTimeoutError
+from telex.server.handler_threads import HandlerThreads
 from telex.sync import client
 from telex.sync.shared_connection import SharedConnection
 from telex.sync.waiter import Waiter
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from telex.sync.shared_connection import Said
     from telex.testing.failures import Failures
     from telex.wire.message import Message
-
-_END: Final = object()
 
 
 class JoinedConnection(client.Connection):
@@ -112,7 +112,7 @@ class PumpingDriver(SharedConnection):
             identity,
             peer_address,
             time.monotonic(),
-            self._run_later,
+            self._run,
             self._wake,
         )
         super().__init__(self.memory.client)
@@ -191,6 +191,11 @@ class PumpingDriver(SharedConnection):
             pass
         self.memory.cut_off(time.monotonic())
 
+    def _run(self, run: Run) -> None:
+        """Run a handler that blocks, or the next step of its generator, in this thread."""
+        memory = self.memory
+        HandlerThreads(memory, memory.dispatcher, _call, copy_context()).start(run)
+
     def _pump(self, most: int | None = None) -> bool:
         """Move once what can be moved, and handle it; return whether there was anything."""
         with self._lock:
@@ -230,31 +235,6 @@ class PumpingDriver(SharedConnection):
     def _close_sockets(self) -> None:
         """Nothing is held of the system."""
 
-    # Handlers that block
 
-    def _run_later(self, run: Run) -> None:
-        """Run it when pumping begins anew: each part of a long answer would be a call deeper."""
-        self.memory.post(self._run, run)
-
-    def _run(self, run: Run) -> None:
-        """Run a handler that blocks, or the next step of its generator."""
-        dispatcher = self.memory.dispatcher
-        try:
-            if run.parts is None:
-                result = run.handler.call(run.message, dispatcher.peer)
-            else:
-                result = next(run.parts, _END)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
-            dispatcher.failed(run, error)
-        else:
-            if run.parts is None:
-                dispatcher.returned(run, result)
-            elif result is _END:
-                dispatcher.exhausted(run)
-            elif dispatcher.yielded(run, result):
-                dispatcher.go_on_with(run)
-            else:
-                dispatcher.broken_off(run)
-        dispatcher.advance()
+def _call(function: Callable[..., object], *arguments: object) -> None:
+    function(*arguments)

@@ -146,6 +146,10 @@ class Memory:
         self.turn()
         self.flush_soon()
 
+    def break_off(self, fault: Exception) -> None:
+        """Tell the test of a fault of Telex itself."""
+        raise fault
+
     def sent(self, message: Message) -> None:
         """Take no note of messages: nobody observes this server."""
 
