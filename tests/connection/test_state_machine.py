@@ -8,8 +8,8 @@ within its limits; and no driver spins.
 from __future__ import annotations
 
 import logging
-import os
 import math
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any

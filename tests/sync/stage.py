@@ -20,6 +20,7 @@ import pytest
 from telex import Address, Application, Limits, Message, Observer, TelexError
 from telex.application.peer import Peer
 from telex.sync import Connection, Server, client, connect, serve
+from telex.sync.client_driver import ClientDriver
 from telex.sync.server_driver import ServerDriver
 from tests.behaviour.stage import (
     PATIENCE,
@@ -188,3 +189,10 @@ def has_been_reset(sock: socket.socket) -> bool:
     poll = select.poll()
     poll.register(sock, 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def driver_of(connection: Connection) -> ClientDriver:
+    """Return what drives a client's connection."""
+    driver = connection._driver
+    assert isinstance(driver, ClientDriver)
+    return driver

@@ -30,6 +30,7 @@ from telex.sync.client_driver import ClientDriver
 from tests.sync.stage import (
     PATIENCE,
     ROOMY,
+    driver_of,
     pause_until,
     receive_all,
     receive_exactly,
@@ -56,7 +57,7 @@ def pair(**options: Any) -> Iterator[tuple[Connection, socket.socket]]:
         try:
             yield connection, peer
         finally:
-            connection._driver.release()
+            driver_of(connection).release()
 
 
 @contextlib.contextmanager
@@ -78,7 +79,7 @@ def interrupted(when: Callable[[], object]) -> Iterator[None]:
 
 def waits_to_send(connection: Connection) -> Callable[[], bool]:
     """Return the condition that a connection waits for the network to take more."""
-    return stands_still(connection, lambda: bool(connection._driver.connection.unsent))
+    return stands_still(connection, lambda: bool(driver_of(connection).connection.unsent))
 
 
 def waits_for_the_rest(connection: Connection) -> Callable[[], bool]:
@@ -94,8 +95,11 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
 
     def check() -> bool:
         nonlocal position, since
-        now = connection._driver.connection.unsent, connection._conversation.processor.bytes_needed
-        if now != position or connection._driver._is_busy or not has_begun():
+        now = (
+            driver_of(connection).connection.unsent,
+            connection._conversation.processor.bytes_needed,
+        )
+        if now != position or driver._is_busy or not has_begun():
             position, since = now, time.monotonic()
         return time.monotonic() - since > 0.05
 
@@ -104,7 +108,7 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
 
 def has_come(connection: Connection) -> bool:
     """Say whether something has come that nobody has taken."""
-    return bool(select.select([connection._driver.socket], [], [], 0)[0])
+    return bool(select.select([driver_of(connection).socket], [], [], 0)[0])
 
 
 def fill(peer: socket.socket) -> int:
@@ -141,7 +145,7 @@ def test_many_messages_take_few_system_calls(monkeypatch: pytest.MonkeyPatch) ->
             patch.setattr(ClientDriver, "_transmit", count)
             connection.send_many(str(number) for number in range(count_of_messages))
         assert sends < 4 * size / BATCH_SIZE
-        connection._driver.socket.shutdown(socket.SHUT_WR)
+        driver_of(connection).socket.shutdown(socket.SHUT_WR)
         reader.join(PATIENCE)
     assert [message.content for message in received] == list(map(str, range(count_of_messages)))
 
@@ -158,7 +162,7 @@ def test_ctrl_c_while_many_are_gathered_loses_none_of_them() -> None:
         with pytest.raises(KeyboardInterrupt):
             connection.send_many(source())
         connection.send("three")
-        connection._driver.release()
+        driver_of(connection).release()
         assert [message.content for message in receive_all(peer)] == ["one", "two", "three"]
 
 
@@ -223,7 +227,7 @@ def test_full_inbox_stops_receiving_and_is_told(
         thread.start()
         connection.send(body)
         thread.join(PATIENCE)
-        assert connection._driver.connection.unread.size < 1_600_000
+        assert driver_of(connection).connection.unread.size < 1_600_000
         for _ in range(sent // len(SMALL)):
             assert connection.receive(PATIENCE).content == "small"
     assert caplog.text.count(STALL) == 1
@@ -255,7 +259,7 @@ def test_ctrl_c_while_sending_leaves_the_rest_to_be_sent(chunk_size: int | None)
         reader = threading.Thread(target=lambda: received.extend(receive_all(peer)))
         reader.start()
         connection.send("next")
-        connection._driver.release()
+        driver_of(connection).release()
         reader.join(PATIENCE)
         assert [len(message.body) for message in received] == [20_000_000, 4]
 
@@ -378,7 +382,7 @@ def test_ctrl_c_in_the_block_does_not_wait() -> None:
         with interrupted(waits_to_send(connection)), connection:
             connection.send(bytes(50_000_000))
         assert time.monotonic() - start < 9  # close() would wait 10 s
-        assert connection._driver.socket.fileno() == -1
+        assert driver_of(connection).socket.fileno() == -1
 
 
 # Connecting

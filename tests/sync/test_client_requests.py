@@ -23,12 +23,12 @@ from telex.sync.deadlines import moment_in
 from telex.sync.pipeline import answers_to
 from tests.answering import Answerer, echo
 from tests.sync.answering import answering
-from tests.sync.stage import PATIENCE, wait_until
+from tests.sync.stage import PATIENCE, driver_of, wait_until
 
 
 def is_forgotten(connection: Connection) -> bool:
     """Say whether a connection waits for nothing, and nobody waits at it."""
-    return not connection._conversation.outstanding and not connection._driver._leader
+    return not connection._conversation.outstanding and not driver_of(connection)._leader
 
 
 # Many at once
@@ -37,9 +37,9 @@ def is_forgotten(connection: Connection) -> bool:
 def test_nothing_is_kept_of_batches_that_are_over() -> None:
     """Not even where another thread brings the answers, so that this one waits for none."""
     with answering(echo) as (connection, _):
-        pipeline = Pipeline(connection._driver.connection, PATIENCE, 8)
+        pipeline = Pipeline(driver_of(connection).connection, PATIENCE, 8)
         under_way = pipeline.under_way
-        answers = answers_to(range(2_000), connection._driver, pipeline)
+        answers = answers_to(range(2_000), driver_of(connection), pipeline)
         with ThreadPoolExecutor(1) as other:
             reading = other.submit(connection.receive, PATIENCE)
             for number in range(2_000):
@@ -48,7 +48,7 @@ def test_nothing_is_kept_of_batches_that_are_over() -> None:
                 assert isinstance(answer, Message)
                 assert answer.content == number
                 assert len(pipeline._deadlines) <= 8
-            connection._driver.release()
+            driver_of(connection).release()
             assert isinstance(reading.exception(), ConnectionClosedError)
 
 
@@ -116,10 +116,10 @@ def test_parts_that_nobody_takes_stop_the_reading(
             return "nothing is read until somebody takes what has come" in caplog.text
 
         wait_until(is_told, "it is told")
-        assert connection._driver.connection.unread.parts < 2_200_000
+        assert driver_of(connection).connection.unread.parts < 2_200_000
         assert len(list(parts)) == 299
         assert connection.request("x", timeout=PATIENCE).content == "answer"
-        assert connection._driver.connection.unread.parts == 0
+        assert driver_of(connection).connection.unread.parts == 0
 
 
 def test_forgotten_parts_are_dropped() -> None:
@@ -132,7 +132,7 @@ def test_forgotten_parts_are_dropped() -> None:
             answerer.answer(message, b"end")
 
     with answering(answer) as (connection, _):
-        driver = connection._driver
+        driver = driver_of(connection)
         for is_in_the_midst in (False, True):
             parts = connection.request_parts("x", timeout=PATIENCE)
             assert next(parts).content == 0

@@ -29,7 +29,7 @@ from telex.sync import Connection, connect
 from telex.sync.client_driver import ClientDriver
 from tests.answering import Answerer, echo, never
 from tests.sync.answering import answering
-from tests.sync.stage import PATIENCE, ROOMY, receive_exactly, running, wait_until
+from tests.sync.stage import PATIENCE, ROOMY, driver_of, receive_exactly, running, wait_until
 
 
 class Worker:
@@ -59,19 +59,19 @@ class Worker:
 
 def leads(connection: Connection, worker: Worker) -> bool:
     """Say whether a worker waits at the socket."""
-    return connection._driver._leader == worker.thread.ident
+    return driver_of(connection)._leader == worker.thread.ident
 
 
 def follows(connection: Connection, count: int) -> Callable[[], bool]:
     """Return the condition that so many threads wait for the one at the socket."""
-    return lambda: len(connection._driver._waiters) == count
+    return lambda: len(driver_of(connection)._waiters) == count
 
 
 def is_left_alone(connection: Connection) -> bool:
     """Say whether nobody waits, and nothing is waited for."""
     return (
-        not connection._driver._leader
-        and not connection._driver._waiters
+        not driver_of(connection)._leader
+        and not driver_of(connection)._waiters
         and not connection._conversation.outstanding
     )
 
@@ -83,7 +83,7 @@ def waiting_for(connection: Connection, subject: str, timeout: float = PATIENCE)
     worker = Worker(lambda: connection.request("x", subject=subject, timeout=timeout).content)
     wait_until(
         lambda: (
-            calls.next_id > begun and (leads(connection, worker) or connection._driver._waiters)
+            calls.next_id > begun and (leads(connection, worker) or driver_of(connection)._waiters)
         ),
         "the thread waits",
     )
@@ -150,7 +150,7 @@ def test_messages_of_several_threads_never_mix() -> None:
         reader = Worker(lambda: read(peer))
         for worker in [Worker(partial(send, name)) for name in range(6)]:
             worker.outcome()
-        connection._driver.release()
+        driver_of(connection).release()
         reader.outcome()
     for name in range(6):
         assert [number for sender, number in received if sender == name] == list(range(40))
@@ -164,7 +164,7 @@ def never_answering() -> Iterator[tuple[Connection, socket.socket]]:
         peer, _ = listener.accept()
     with peer:
         yield connection, peer
-        connection._driver.release()
+        driver_of(connection).release()
 
 
 def test_timeouts_of_some_threads_are_nothing_to_the_others() -> None:
@@ -219,7 +219,7 @@ class NoticingLock:
 
     def __init__(self, connection: Connection) -> None:
         self.is_waited_for = threading.Event()
-        self._lock = connection._driver._lock
+        self._lock = driver_of(connection)._lock
 
     def __enter__(self) -> None:
         if not self._lock.acquire(blocking=False):
@@ -237,7 +237,7 @@ def test_an_end_does_not_overtake_the_messages_before_it(monkeypatch: pytest.Mon
     add = unread.Unread.add
     with never_answering() as (connection, peer):
         lock = NoticingLock(connection)
-        monkeypatch.setattr(connection._driver, "_lock", lock)
+        monkeypatch.setattr(driver_of(connection), "_lock", lock)
 
         def add_late(kept: unread.Unread, messages: list[Message]) -> None:
             other = Worker(lambda: [message.content for message in connection])
@@ -250,7 +250,7 @@ def test_an_end_does_not_overtake_the_messages_before_it(monkeypatch: pytest.Mon
 
         monkeypatch.setattr(unread.Unread, "add", add_late)
         peer.sendall(Message("last").to_bytes() + farewell.to_bytes())
-        connection._driver.wait(lambda: others)
+        driver_of(connection).wait(lambda: others)
         assert others[0].outcome() == ["last"]
 
 
@@ -392,16 +392,16 @@ def test_closing_wakes_whoever_reads() -> None:
             connection.close(timeout=0.1)
         with pytest.raises(ConnectionClosedError, match=r"close\(\) was called"):
             reader.outcome()
-        assert connection._driver.socket.fileno() == -1
+        assert driver_of(connection).socket.fileno() == -1
 
 
 def test_closing_twice_waits_for_the_first() -> None:
     """Whoever closes a connection that is being closed returns when it is."""
     with never_answering() as (connection, _):
         first = Worker(lambda: connection.close(timeout=0.2))
-        wait_until(lambda: connection._driver.is_closing, "it is being closed")
+        wait_until(lambda: driver_of(connection).is_closing, "it is being closed")
         connection.close()
-        assert connection._driver.is_released
+        assert driver_of(connection).is_released
         with pytest.raises(WaitTimeoutError):
             first.outcome()
 
@@ -477,8 +477,8 @@ def test_ctrl_c_at_any_moment_leaves_the_others_at_work(count: int) -> None:
             for worker in workers:
                 with contextlib.suppress(ConnectionClosedError):
                     worker.outcome()
-            assert not connection._driver._waiters
-            assert not connection._driver._leader
+            assert not driver_of(connection)._waiters
+            assert not driver_of(connection)._leader
 
 
 def test_ctrl_c_hands_the_reading_on() -> None:
@@ -497,7 +497,7 @@ def test_ctrl_c_hands_the_reading_on() -> None:
 
 def ask_second(connection: Connection) -> object:
     """Ask when somebody else reads already."""
-    wait_until(lambda: connection._driver._leader, "somebody reads")
+    wait_until(lambda: driver_of(connection)._leader, "somebody reads")
     return connection.request("x", subject="second", timeout=PATIENCE).content
 
 
@@ -509,7 +509,7 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
         assert main is not None
 
         def ring() -> None:
-            wait_until(lambda: connection._driver._leader == main, "it waits")
+            wait_until(lambda: driver_of(connection)._leader == main, "it waits")
             signal.pthread_kill(main, signal.SIGALRM)
 
         ringing = threading.Thread(target=ring)
@@ -520,4 +520,4 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
             ringing.join(PATIENCE)
         finally:
             signal.signal(signal.SIGALRM, previous)
-        assert connection._driver.socket.fileno() == -1
+        assert driver_of(connection).socket.fileno() == -1

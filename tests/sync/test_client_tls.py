@@ -15,7 +15,7 @@ from telex import Message
 from telex.sync import Connection, connect
 from telex.tls import client_context, server_context
 from tests.certificates import Authority
-from tests.sync.stage import PATIENCE, ROOMY
+from tests.sync.stage import PATIENCE, ROOMY, driver_of
 
 SMALL = Message("small").to_bytes()
 
@@ -53,7 +53,7 @@ def encrypted_pair(
     peer.settimeout(PATIENCE)
     with peer:
         yield connection, peer
-        connection._driver.release()
+        driver_of(connection).release()
 
 
 # Agreeing on TLS
@@ -89,7 +89,7 @@ def test_sending_returns_when_the_last_encrypted_byte_has_gone(
 ) -> None:
     """What TLS adds to the messages is waited for as well."""
     with encrypted_pair(authority, server_side) as (connection, _):
-        driver = connection._driver
+        driver = driver_of(connection)
         monkeypatch.setattr(driver, "socket", SlowSocket(driver.socket))
         connection.send_many([bytes(50_000)])
         assert driver.connection.unsent == 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from telex.application.dispatcher import Dispatcher, Run
+    from telex.connection.connection import Connection
 
 _END: Final = object()
 
@@ -27,6 +28,8 @@ class HandlerDriver(Driver, Protocol):
     """A server's driver, as handlers that block need it."""
 
     __slots__ = ()
+
+    connection: Connection
 
     def break_off(self, fault: Exception) -> None:
         """End the connection for a fault of this server."""
