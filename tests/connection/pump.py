@@ -195,7 +195,7 @@ class Served(End):
 
     def work(self) -> None:
         """Send, and go on with what waited for room."""
-        if self.ending is None and self.connection.is_refused:
+        if self.ending is None and self.connection.closing.is_refused:
             self.dispatcher.close()
         while self.ending is None:
             before = self.connection.said

@@ -24,14 +24,14 @@ def test_more_may_be_said_until_either_side_has_ended() -> None:
     pair = Pair()
     for end in pair.ends:
         assert end.connection.is_open
-        assert not end.connection.is_ending
+        assert not end.connection.closing.has_begun
     pair.client.connection.close(pair.now)
     pair.server.connection.output_lost(GONE, pair.now)
     for end in pair.ends:
         assert not end.connection.is_open
-        assert end.connection.is_ending
-    assert pair.server.connection.has_lost_output
-    assert not pair.client.connection.has_lost_output
+        assert end.connection.closing.has_begun
+    assert pair.server.connection.closing.output_lost
+    assert not pair.client.connection.closing.output_lost
 
 
 def test_a_driver_waits_for_the_network_while_it_has_been_offered_something() -> None:

@@ -95,10 +95,8 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
 
     def check() -> bool:
         nonlocal position, since
-        now = (
-            driver_of(connection).connection.unsent,
-            connection._conversation.processor.bytes_needed,
-        )
+        driver = driver_of(connection)
+        now = driver.connection.unsent, connection._conversation.processor.bytes_needed
         if now != position or driver._is_busy or not has_begun():
             position, since = now, time.monotonic()
         return time.monotonic() - since > 0.05

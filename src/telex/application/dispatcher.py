@@ -120,7 +120,7 @@ class Dispatcher:
     @property
     def is_refused(self) -> bool:
         """Whether nobody receives what a handler would return. Any thread may ask."""
-        return self._connection.is_refused
+        return self._connection.closing.is_refused
 
     def received(self, size: int, messages: list[Message]) -> None:
         """Take the messages that ``size`` bytes completed: handle or hold each of them."""
@@ -195,9 +195,9 @@ class Dispatcher:
             self._hold(messages)
             self.advance()
             return
-        conversation, connection = self._conversation, self._connection
+        conversation, closing = self._conversation, self._connection.closing
         for position, message in enumerate(messages):
-            if self._is_busy or conversation.is_full or self._is_closed or connection.is_cut:
+            if self._is_busy or conversation.is_full or self._is_closed or closing.is_cut:
                 self._hold(messages[position:])
                 return
             self._handle(message)
@@ -210,7 +210,7 @@ class Dispatcher:
 
     def _must_wait(self) -> bool:
         connection = self._connection
-        return self._conversation.is_full or connection.is_backed_up or connection.is_cut
+        return self._conversation.is_full or connection.is_backed_up or connection.closing.is_cut
 
     def _handle(self, message: Message) -> None:
         """Have a message handled: now, where its handler can be called directly, else by a run."""

@@ -215,7 +215,7 @@ class ClientDriver(Driver):
         connection = self.connection
         if self._is_reading and connection.is_quiet:
             return
-        if connection.has_lost_output and not self._has_received_rest:
+        if connection.closing.output_lost and not self._has_received_rest:
             self._has_received_rest = True  # what the peer sent before that may say why
             self._receive_rest()
         self._decide()

@@ -55,7 +55,6 @@ class Connection:
     """
 
     __slots__ = (
-        "_closing",
         "_high_water",
         "_is_backed_up",
         "_is_reading",
@@ -65,6 +64,7 @@ class Connection:
         "_times",
         "_wrapping",
         "bytes_at_work",
+        "closing",
         "conversation",
         "generators_waiting",
         "handlers_running",
@@ -87,15 +87,16 @@ class Connection:
         )
         self.unread: Final = Unread(limits, is_handled=serves)
         self._output: Final = Output()
-        self._closing: Final = Closing(self.conversation, self._output)
+        self.closing: Final = Closing(self.conversation, self._output)
+        """The steps of the end that were taken; drivers look at them."""
         self._times: Final = Times(
-            self.conversation, self._closing, self.unread, limits, serves=serves, now=now
+            self.conversation, self.closing, self.unread, limits, serves=serves, now=now
         )
         self._high_water: Final[i64] = limits.high_water
         self._serves: Final = serves
         self._wrapping: Wrapping | None = None
         if layer is not None:
-            self._wrapping = Wrapping(layer, self.conversation, self._closing, self._output)
+            self._wrapping = Wrapping(layer, self.conversation, self.closing, self._output)
         self._now: float = now
         self._is_reading = True
         self._is_backed_up = False
@@ -121,7 +122,7 @@ class Connection:
 
     def content_buffer(self, least: i64 = WORTH_ITS_OWN) -> memoryview | None:
         """Return where to receive long content without a copy; see ``MessageProcessor``."""
-        if self._wrapping is not None or self._closing.ignores_input:
+        if self._wrapping is not None or self.closing.ignores_input:
             return None
         return self.conversation.content_buffer(least)
 
@@ -138,22 +139,22 @@ class Connection:
         """
         self._now = now
         error = None
-        is_expected = self._closing.ignores_input or self._closing.input_ended
+        is_expected = self.closing.ignores_input or self.closing.input_ended
         if self._wrapping is not None and not is_expected and self.conversation.farewell is None:
             error = self._wrapping.error_at_eof
         if error is None:
-            self._closing.end_input()
+            self.closing.end_input()
         else:
             self.lost(error, now)
 
     def output_lost(self, error: ConnectionClosedError, now: float) -> None:
         """Handle a network that takes nothing more; bytes of the peer can still arrive."""
         self._now = now
-        self._closing.lose_output(error)
+        self.closing.lose_output(error)
 
     def lost(self, error: ConnectionClosedError, now: float) -> None:
         """Handle the loss of the network in both directions, for the reason ``error``."""
-        self._closing.input_ended = True
+        self.closing.input_ended = True
         self.output_lost(error, now)
 
     # What is sent
@@ -176,7 +177,7 @@ class Connection:
 
         They stay unsent until ``data_sent``. Do not change the list.
         """
-        if self._closing.has_begun:
+        if self.closing.has_begun:
             self._advance_closing()
         conversation, output = self.conversation, self._output
         size: i64 = conversation.bytes_to_send
@@ -203,7 +204,7 @@ class Connection:
     @property
     def wants_to_end_output(self) -> bool:
         """Whether the driver is to end the output now: all is sent, and nothing follows."""
-        closing = self._closing
+        closing = self.closing
         if not closing.is_last_said or closing.output_ended or self._output.size:
             return False
         if self._wrapping is not None and self._wrapping.is_useless:
@@ -213,7 +214,7 @@ class Connection:
     def output_ended(self, now: float) -> None:
         """Wait for the peer's end: the driver has ended the output."""
         self._now = now
-        self._closing.note_output_ended(now)
+        self.closing.note_output_ended(now)
 
     # How the connection ends
 
@@ -225,7 +226,7 @@ class Connection:
         after everything is sent.
         """
         self._now = now
-        self._closing.is_closing = True
+        self.closing.is_closing = True
         self._unless_closing(self.unread.clear())
         conversation = self.conversation
         self.ending.gave_up = conversation.outstanding + conversation.abandoned > 0
@@ -234,7 +235,7 @@ class Connection:
     def leave(self, now: float) -> None:
         """Read no more, and say goodbye when everything that came is handled and answered."""
         self._now = now
-        self._closing.leave(now, can_tell=self.is_established)
+        self.closing.leave(now, can_tell=self.is_established)
 
     def refuse(self, code: str, why: str, now: float) -> None:
         """Tell the peer why it is not served, and end when it knows.
@@ -243,36 +244,36 @@ class Connection:
         ends at once.
         """
         self._now = now
-        self._closing.refuse(ConnectionClosedError("us", why, code=code))
+        self.closing.refuse(ConnectionClosedError("us", why, code=code))
 
     def cut_off(self, error: ConnectionClosedError, now: float) -> None:
         """End at once, for this reason unless there is one; the peer is told where that can be."""
         self._now = now
-        self._closing.cut_off(error, can_tell=self.is_established)
+        self.closing.cut_off(error, can_tell=self.is_established)
 
     def finish(self) -> Ending:
         """End the connection: the driver closes the socket. Return how it has ended."""
         ending = self.ending
         if not ending.is_final:
-            self._closing.finish()
+            self.closing.finish()
             if self.is_established:
                 self._wrapping = None
         return ending
 
     def check_open(self) -> None:
         """Raise ConnectionClosedError when the connection has broken or was cut off."""
-        if self._closing.has_broken:
-            raise self._closing.ending.closed_error()
+        if self.closing.has_broken:
+            raise self.closing.ending.closed_error()
 
     @property
     def ending(self) -> Ending:
         """How the connection ends, as far as that is known."""
-        return self._closing.ending
+        return self.closing.ending
 
     @property
     def may_receive(self) -> bool:
         """Whether messages or answers may still come that the program would get."""
-        closing = self._closing
+        closing = self.closing
         if closing.input_ended or closing.is_cut:
             return False
         return self.conversation.is_open
@@ -280,22 +281,12 @@ class Connection:
     @property
     def is_finished(self) -> bool:
         """Whether the driver is to close, once it has tried to send what there is."""
-        return self._closing.is_finished(self.is_idle)
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the peer was told an error that ends everything, and is served no more."""
-        return self._closing.is_refused
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether nothing more is waited for; what has come and is not handled is dropped."""
-        return self._closing.is_cut
+        return self.closing.is_finished(self.is_idle)
 
     @property
     def is_served(self) -> bool:
         """Whether there is more to do for the peer than to wait for its end."""
-        return not (self._closing.output_ended or self._closing.is_cut)
+        return not (self.closing.output_ended or self.closing.is_cut)
 
     # How things stand
 
@@ -307,17 +298,7 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """Whether more may be said: neither side has ended the connection, and nothing broke it."""
-        return self.conversation.is_open and not self._closing.has_broken
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the end has begun, in whatever way."""
-        return self._closing.has_begun
-
-    @property
-    def has_lost_output(self) -> bool:
-        """Whether nothing more can be sent. What the peer sent before that may say why."""
-        return self._closing.output_lost
+        return self.conversation.is_open and not self.closing.has_broken
 
     @property
     def is_idle(self) -> bool:
@@ -334,7 +315,7 @@ class Connection:
             and not self._is_backed_up
             and self.unread.is_empty
             and self.conversation.is_at_rest
-            and not self._closing.has_begun
+            and not self.closing.has_begun
         )
 
     @property
@@ -355,7 +336,7 @@ class Connection:
     @property
     def can_answer(self) -> bool:
         """Whether anybody receives an answer that is sent now."""
-        closing = self._closing
+        closing = self.closing
         return not (closing.output_lost or closing.is_cut or self.conversation.is_over)
 
     @property
@@ -377,7 +358,7 @@ class Connection:
     @property
     def memory_to_gain(self) -> int:
         """How much less memory is held without the connection; 0 where it ends already."""
-        return 0 if self._closing.is_cut or self.conversation.is_over else self.memory_held
+        return 0 if self.closing.is_cut or self.conversation.is_over else self.memory_held
 
     @property
     def wants_to_read(self) -> bool:
@@ -402,8 +383,8 @@ class Connection:
         What has come must have been received before; see the beginning of the module.
         """
         self._now = now
-        if now >= self._closing.linger_until:
-            self._closing.is_cut = True
+        if now >= self.closing.linger_until:
+            self.closing.is_cut = True
         elif self.is_established or self.conversation.is_over:
             unsent = self._output.size if self._is_backed_up else 0
             self._times.look(now, is_reading=self._is_reading, unsent=unsent)
@@ -415,7 +396,7 @@ class Connection:
     # Inside
 
     def _may_read(self) -> bool:
-        closing = self._closing
+        closing = self.closing
         if closing.input_ended or closing.is_cut:
             return False
         if closing.ignores_input or closing.is_closing:
@@ -434,11 +415,11 @@ class Connection:
 
     def _take(self, data: bytes | memoryview) -> list[Message]:
         """Take bytes of the conversation."""
-        if self._closing.ignores_input:
-            self._closing.ignore(len(data), self._now)
+        if self.closing.ignores_input:
+            self.closing.ignore(len(data), self._now)
             return []
         messages = self.conversation.receive_data(data)
-        return self._unless_closing(messages) if self._closing.is_closing else messages
+        return self._unless_closing(messages) if self.closing.is_closing else messages
 
     def _receive_wrapped(self, wrapping: Wrapping, data: bytes | memoryview) -> list[Message]:
         """Take bytes of the network, with the layer around them."""
@@ -453,14 +434,14 @@ class Connection:
 
     def _unless_closing(self, messages: list[Message]) -> list[Message]:
         """Return messages, or drop them where the program has closed the connection."""
-        if not self._closing.is_closing:
+        if not self.closing.is_closing:
             return messages
         self.ending.note_dropped(messages)
         return []
 
     def _advance_closing(self) -> None:
         """Take the next steps of the end; drop what a refused peer sent and nobody handled."""
-        closing = self._closing
+        closing = self.closing
         closing.advance(self.is_idle, self._now)
         if closing.is_refused and self._serves and self.unread.count:
             closing.ending.dropped += len(self.unread.clear())

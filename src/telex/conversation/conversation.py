@@ -92,10 +92,9 @@ class Conversation:
     # What arrives
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Message]:
-        """Take bytes from the peer; return the messages that the application must see, in order.
+        """Take bytes from the peer; return the messages for the application, in order.
 
-        Messages before a mistake of the peer are returned too, and may be answered until
-        ``data_to_send`` is called: the error that tells the peer of its mistake comes last.
+        Those before a mistake of the peer may still be answered until ``data_to_send`` is called.
         """
         if self.is_over or not data:
             return []
@@ -215,8 +214,7 @@ class Conversation:
     def close(self, code: str, reason: str) -> None:
         """Say close: nothing more will be sent.
 
-        A peer that has sent no kind may know none. The end of the stream is its close, unless the
-        server shuts down.
+        A peer that has sent no kind may know none: it is told by the end of the stream alone.
         """
         if not self._can_send():
             return
@@ -314,26 +312,24 @@ class Conversation:
     def check_time(self, now: float, *, is_reading: bool = True, unsent: int = 0) -> None:
         """Ping a silent peer, and fail when the peer takes too long. Call it a few times a second.
 
-        ``now`` is in seconds, of a clock that never goes back. While this side does not read
-        (``is_reading``), only the times for a hello and for taking output run: ``unsent`` bytes of
-        output keep this side from reading.
+        While this side does not read (``is_reading``), only the times for a hello and for taking
+        output run: ``unsent`` bytes of output keep this side from reading.
         """
         if self.is_over:
             return
         timeouts = self._timeouts
-        is_peer_speaking = self.phase is Phase.OPEN or self.phase is Phase.GREETING
         overdue = timeouts.overdue(
             now,
             awaits_hello=self._serves and self.phase is Phase.GREETING,
             is_reading=is_reading,
             unsent=unsent,
             is_watched=self.wants_keepalive,
-            is_speaking=is_peer_speaking,
+            is_speaking=self.is_open,
             is_working=self._requests.count > 0,
         )
         if overdue is not None:
             self.fail(ConnectionClosedError("us", str(overdue), code="timeout"))
-        elif self.wants_keepalive and is_peer_speaking and timeouts.must_ping(now):
+        elif self.wants_keepalive and self.is_open and timeouts.must_ping(now):
             if self._keepalive is not None:
                 self.abandon(self._keepalive)
             self._keepalive = self.ping()
@@ -422,8 +418,7 @@ class Conversation:
 
     def _can_send(self) -> bool:
         """Whether this side may send any message: it has neither said close nor failed."""
-        phase = self.phase
-        return phase is Phase.OPEN or phase is Phase.FINISHING or phase is Phase.GREETING
+        return self.is_open or self.phase is Phase.FINISHING
 
     def _can_answer(self) -> bool:
         """Whether answers can be sent, also to requests before a mistake of the peer."""
@@ -431,11 +426,10 @@ class Conversation:
 
     def _ask(self, message: Message, kind: str) -> Call:
         """Send a message that the peer must answer. Raises as ``send`` does."""
-        if self.phase is not Phase.OPEN and self.phase is not Phase.GREETING:
+        if not self.is_open:
             raise self.closed_error()
-        calls = self._calls
-        self._outgoing.write(message, kind, calls.next_id, 0, False)
-        return calls.begin(message.subject, kind == "ping")
+        self._outgoing.write(message, kind, self._calls.next_id, 0, False)
+        return self._calls.begin(message.subject, kind == "ping")
 
     def _end_as_peer_says(self, farewell: RemoteError) -> None:
         """End for the reason in the peer's last message."""

@@ -142,8 +142,10 @@ class Registry:
     def note(self, driver: ServedDriver) -> None:
         """After a turn, count the bytes that a connection holds, and log a refusal once."""
         connection = driver.connection
-        is_at_its_end = connection.is_cut  # then its end is logged, with all that is lost by it
-        if connection.is_refused and not (driver.refusal_was_logged or is_at_its_end):
+        is_at_its_end = (
+            connection.closing.is_cut
+        )  # then its end is logged, with all that is lost by it
+        if connection.closing.is_refused and not (driver.refusal_was_logged or is_at_its_end):
             driver.dispatcher.close()
             ending = connection.ending
             self._warn(driver, ending.broken or connection.conversation.error, ending.dropped)

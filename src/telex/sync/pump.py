@@ -57,9 +57,9 @@ def give(sock: socket.socket, connection: Connection, now: float, most: int | No
         transmit(sock, connection, now)
     else:
         transmit_some(sock, connection, most, now)
-    if not connection.is_ending:
+    if not connection.closing.has_begun:
         return False
-    if connection.has_lost_output:
+    if connection.closing.output_lost:
         take_rest(sock, connection, now)
         transmit(sock, connection, now)
     if not connection.is_finished:

@@ -225,7 +225,7 @@ class SharedConnection(ABC):
             self._tell_others()
         self.wait(lambda: self.is_gone, deadline)
         with self._lock:
-            return self.is_gone or self._is_busy or self.connection.is_refused
+            return self.is_gone or self._is_busy or self.connection.closing.is_refused
 
     def release(self) -> None:
         """Close the connection at once; whoever waits is told."""

@@ -173,7 +173,7 @@ class _Way:
         """Move at most so many bytes, and the end of them; return whether anything moved."""
         source, target = self._source, self._target
         pieces, is_read = source.data_to_send(), target.wants_to_read
-        if target.is_cut and pieces:
+        if target.closing.is_cut and pieces:
             source.output_lost(ConnectionClosedError("peer", "it reads no more"), now)
             return True
         room = None if is_read else _ROOM - len(self.data)
