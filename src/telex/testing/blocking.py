@@ -208,7 +208,7 @@ class PumpingDriver(SharedConnection):
                 has_moved = self.memory.pump(time.monotonic(), most)
             finally:
                 self._is_pumping = False
-                self.is_gone = self.connection.ending.is_final
+                self.is_gone: bool = self.connection.ending.is_final
         if has_moved:
             self._wake()
         return has_moved
