@@ -139,7 +139,7 @@ class Connection:
         """
         message = self._prepare(content, keywords)
         driver, connection = self._driver, self._connection
-        # ``must_wait`` and ``check_open``, written out: calls are a tenth of what sending costs.
+        # ``check_open``, written out: calls are a tenth of what sending costs.
         if connection.must_send_first:
             await driver.room()
         if not connection.is_open:
@@ -162,7 +162,7 @@ class Connection:
         items = self._prepared(messages)
         has_more = True
         while has_more:
-            if driver.must_wait:
+            if self._connection.must_send_first:
                 await driver.room()
             driver.check_open()
             batch: list[Message] = []
@@ -187,17 +187,17 @@ class Connection:
             reply = await connection.request("you", subject="greet", timeout=2)
         """
         message = self._prepare(content, keywords)
-        driver, conversation = self._driver, self._conversation
+        driver, connection = self._driver, self._connection
         deadline = None if timeout is None else moment_in(timeout)
-        if driver.must_wait and not await driver.room(deadline):
+        if connection.must_send_first and not await driver.room(deadline):
             raise late_error(message.subject, timeout)
         driver.check_open()
-        call = conversation.request(message)
+        call = self._conversation.request(message)
         if not driver.is_turn_due:
             driver.turn_soon()
         if not await driver.wait_for(call, deadline):
             raise late_error(call.subject, timeout)
-        return call.reply or answer_of(call, driver.connection)
+        return call.reply or answer_of(call, connection)
 
     def request_many(
         self,
