@@ -96,7 +96,6 @@ class Server:
         self.address: Final = address
         """Where it listens, with the actual port."""
         self._registry: Final = registry
-        self._listeners: Final = listeners
         self._loop: Final = Loop(registry)
         self._acceptors = [Acceptor(listener, self._loop) for listener in listeners]
         self._is_started = False
@@ -204,8 +203,7 @@ class Server:
     def _stop_listening(self) -> None:
         for acceptor in self._acceptors:
             self._loop.forget(acceptor)
-        for listener in self._listeners:
-            listener.close()
+            acceptor.listener.close()
 
     def _release(self) -> None:
         """Close everything, and the loop last, which signals wake for as long as they are handled.
