@@ -12,7 +12,6 @@ import threading
 import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.acceptor import Acceptor
@@ -74,8 +73,7 @@ def serve(
     """
 
     async def start() -> Server:
-        loop = asyncio.get_running_loop()
-        opened = partial(
+        registry, listeners, actual = await asyncio.to_thread(
             open_observed,
             application,
             address,
@@ -87,8 +85,7 @@ def serve(
             insecure=insecure,
             max_workers=max_workers,
         )
-        registry, listeners, actual = await loop.run_in_executor(None, opened)
-        server = Server(ServerLoop(loop, registry), listeners, actual)
+        server = Server(ServerLoop(asyncio.get_running_loop(), registry), listeners, actual)
         await server.start()
         return server
 
@@ -198,7 +195,7 @@ class Server:
             await self._drain()
             self._server.registry.cut_off(time.monotonic())
             await self._server.end_handlers(self._hurry)
-            await self._server.nobody_left()
+            await self._server.nobody_left
             await self._call_shutdown_hooks()
         finally:
             self._server.calls.close()
@@ -210,8 +207,10 @@ class Server:
             await asyncio.sleep(0)
         registry = self._server.registry
         registry.leave(time.monotonic())
+        if not registry.drivers:
+            wake(self._server.nobody_left)
         await asyncio.wait(  # the time begins here: nobody is cut off who was not told goodbye
-            (self._server.nobody_left(), self._hurry),
+            (self._server.nobody_left, self._hurry),
             timeout=registry.limits.drain_timeout,
             return_when=FIRST_COMPLETED,
         )

@@ -56,7 +56,8 @@ class ServerLoop:
         self.is_cutting_off: bool = False
         """Whether handlers that are still at work have been cancelled."""
         self._timer: asyncio.TimerHandle | None = None
-        self._nobody_is_left: asyncio.Future[bool] | None = None
+        self.nobody_left: Final[asyncio.Future[bool]] = loop.create_future()
+        """Done when the server ends and the last connection has ended."""
 
     # Calls
 
@@ -84,16 +85,8 @@ class ServerLoop:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._nobody_is_left is not None:
-            wake(self._nobody_is_left)
-
-    def nobody_left(self) -> asyncio.Future[bool]:
-        """Return what is done when the last connection has ended."""
-        if self._nobody_is_left is None:
-            self._nobody_is_left = self.loop.create_future()
-            if not self.registry.drivers:
-                wake(self._nobody_is_left)
-        return self._nobody_is_left
+        if registry.is_ending:
+            wake(self.nobody_left)
 
     def _start_timer(self) -> None:
         due_at = time.monotonic() + LOOK_SECONDS
