@@ -19,6 +19,7 @@ from telex.client.answers import answer_of, late_error, late_ping_error
 from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
 from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
+from telex.client.preparing import prepared
 from telex.errors import ConnectionClosedError, TelexError, WaitTimeoutError
 from telex.wire.factory import message_from
 
@@ -159,7 +160,7 @@ class Connection:
                 await self.send(item)
             return
         driver = self._driver
-        items = self._prepared(messages)
+        items = prepared(self._prepare, messages)
         has_more = True
         while has_more:
             if self._connection.must_send_first:
@@ -224,7 +225,7 @@ class Connection:
         if isinstance(requests, AsyncIterable):
             row = self._prepared_later(requests)
         else:
-            row = self._prepared(requests)
+            row = prepared(self._prepare, requests)
         return answers_of(pipeline, row, self._driver)
 
     def request_parts(
@@ -331,12 +332,6 @@ class Connection:
         else:
             self._driver.close()
             self._driver.end()
-
-    def _prepared(self, items: Iterable[object]) -> Iterator[object]:
-        """Return the messages of contents or messages; those of contents may be made later."""
-        if self._prepare is message_from:
-            return iter(items)
-        return (self._prepare(item, {}) for item in items)
 
     async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncIterator[Message]:
         async for item in items:
