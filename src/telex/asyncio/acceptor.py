@@ -20,10 +20,8 @@ class Acceptor(acceptor.Acceptor):
 
     def __init__(self, listener: Listener, server: ServerLoop) -> None:
         super().__init__(listener, server.registry)
-        self._listener: Final = listener
         self._server: Final = server
-        self._tasks: Final[set[asyncio.Task[object]]] = set()
-        self.opening = self._tasks
+        self.opening: set[asyncio.Task[object]] = set()
         self._resting: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -34,15 +32,15 @@ class Acceptor(acceptor.Acceptor):
     def close(self) -> None:
         """Accept no more."""
         self._stop()
-        self._listener.close()
+        self.listener.close()
 
     def let_in(self, sock: socket.socket, name: str) -> None:
         """Serve a connection, as soon as asyncio has made a transport for the socket."""
         loop = self._server.loop
         driver = ServerDriver(self._server, sock, name)
         task = loop.create_task(loop.connect_accepted_socket(lambda: driver, sock))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.opening.add(task)
+        task.add_done_callback(self.opening.discard)
 
     def rest(self) -> None:
         """Accept nothing for a moment."""

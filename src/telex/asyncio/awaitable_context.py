@@ -32,10 +32,10 @@ class Opening(Generic[Opened]):
         self._opened: Opened | None = None
 
     def __await__(self) -> Generator[Any, Any, Opened]:
-        return self._open().__await__()
+        return self._coroutine.__await__()
 
     async def __aenter__(self) -> Opened:
-        self._opened = await self._open()
+        self._opened = await self._coroutine
         return self._opened
 
     async def __aexit__(
@@ -46,6 +46,3 @@ class Opening(Generic[Opened]):
     ) -> None:
         assert self._opened is not None
         await self._opened.__aexit__(exception_type, exception, traceback)
-
-    async def _open(self) -> Opened:
-        return await self._coroutine

@@ -19,6 +19,7 @@ from telex.client.answers import answer_of, late_error, late_ping_error
 from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
 from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
+from telex.client.preparing import prepared
 from telex.errors import ConnectionClosedError, TelexError, WaitTimeoutError
 from telex.wire.factory import message_from
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
         AsyncIterator,
         Callable,
         Iterable,
-        Iterator,
     )
     from types import TracebackType
     from typing import Self, Unpack
@@ -139,7 +139,7 @@ class Connection:
         """
         message = self._prepare(content, keywords)
         driver, connection = self._driver, self._connection
-        # ``must_wait`` and ``check_open``, written out: calls are a tenth of what sending costs.
+        # ``check_open``, written out: calls are a tenth of what sending costs.
         if connection.must_send_first:
             await driver.room()
         if not connection.is_open:
@@ -159,10 +159,10 @@ class Connection:
                 await self.send(item)
             return
         driver = self._driver
-        items = self._prepared(messages)
+        items = prepared(self._prepare, messages)
         has_more = True
         while has_more:
-            if driver.must_wait:
+            if self._connection.must_send_first:
                 await driver.room()
             driver.check_open()
             batch: list[Message] = []
@@ -187,17 +187,17 @@ class Connection:
             reply = await connection.request("you", subject="greet", timeout=2)
         """
         message = self._prepare(content, keywords)
-        driver, conversation = self._driver, self._conversation
+        driver, connection = self._driver, self._connection
         deadline = None if timeout is None else moment_in(timeout)
-        if driver.must_wait and not await driver.room(deadline):
+        if connection.must_send_first and not await driver.room(deadline):
             raise late_error(message.subject, timeout)
         driver.check_open()
-        call = conversation.request(message)
+        call = self._conversation.request(message)
         if not driver.is_turn_due:
             driver.turn_soon()
         if not await driver.wait_for(call, deadline):
             raise late_error(call.subject, timeout)
-        return call.reply or answer_of(call, driver.connection)
+        return call.reply or answer_of(call, connection)
 
     def request_many(
         self,
@@ -220,12 +220,9 @@ class Connection:
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
         pipeline = Pipeline(self._connection, timeout, most)
-        row: Iterator[object] | AsyncIterator[Message]
         if isinstance(requests, AsyncIterable):
-            row = self._prepared_later(requests)
-        else:
-            row = self._prepared(requests)
-        return answers_of(pipeline, row, self._driver)
+            return answers_of(pipeline, self._prepared_later(requests), self._driver)
+        return answers_of(pipeline, prepared(self._prepare, requests), self._driver)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -331,12 +328,6 @@ class Connection:
         else:
             self._driver.close()
             self._driver.end()
-
-    def _prepared(self, items: Iterable[object]) -> Iterator[object]:
-        """Return the messages of contents or messages; those of contents may be made later."""
-        if self._prepare is message_from:
-            return iter(items)
-        return (self._prepare(item, {}) for item in items)
 
     async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncIterator[Message]:
         async for item in items:

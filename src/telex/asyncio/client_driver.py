@@ -49,14 +49,12 @@ class ClientDriver(Driver):
         "is_closing",
         "is_opening",
         "is_turn_due",
-        "loop",
     )
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, connection: Connection
     ) -> None:
         super().__init__(loop, sock, connection)
-        self.loop: Final = loop
         self.arrivals: Final = Waiters(loop)
         self.is_closing: bool = False
         """Whether the program has closed the connection."""
@@ -79,15 +77,10 @@ class ClientDriver(Driver):
 
     # What tasks wait for
 
-    @property
-    def must_wait(self) -> bool:
-        """Whether a task that wants to send waits in ``room()`` before that."""
-        return self.connection.must_send_first
-
     async def room(self, deadline: float | None = None) -> bool:
         """Wait until more may be sent; return whether that was before ``deadline``.
 
-        Deadlines are times of the loop.
+        To be called where the connection ``must_send_first``. Deadlines are times of the loop.
         """
         connection = self.connection
         if not connection.is_backed_up:
@@ -138,10 +131,7 @@ class ClientDriver(Driver):
 
     async def gone(self, deadline: float | None) -> bool:
         """Wait until the transport is gone; return whether that was before ``deadline``."""
-        while not self.is_lost:
-            if not await self._gone.wait(deadline):
-                return False
-        return True
+        return self.is_lost or await self._gone.wait(deadline)
 
     # What tasks do
 

@@ -52,7 +52,8 @@ async def _open(options: ClientOptions, endpoint: Endpoint) -> ClientDriver:
         await loop.sock_connect(sock, endpoint.address)
         check_is_not_own(sock)
         driver = ClientDriver(loop, sock, options.connection(time.monotonic()))
-        await attach(driver, sock)
+        # It takes sockets of every family, and those that were connected too.
+        await loop.connect_accepted_socket(lambda: driver, sock)
     except BaseException:
         sock.close()
         raise
@@ -64,11 +65,3 @@ async def _open(options: ClientOptions, endpoint: Endpoint) -> ClientDriver:
         driver.end()
         raise
     return driver
-
-
-async def attach(driver: ClientDriver, sock: socket.socket) -> None:
-    """Make the transport of a driver for a connected socket."""
-    if sock.family == socket.AF_UNIX:
-        await driver.loop.create_unix_connection(lambda: driver, sock=sock)
-    else:
-        await driver.loop.create_connection(lambda: driver, sock=sock)

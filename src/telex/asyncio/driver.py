@@ -13,8 +13,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Final, cast
 
-from telex.errors import ConnectionClosedError
-from telex.network.os_errors import ended_by_peer
+from telex.network.os_errors import ended_by
 from telex.network.transfer import transmit
 
 if TYPE_CHECKING:
@@ -48,10 +47,10 @@ class Driver(asyncio.BufferedProtocol):
         "_buffer",
         "_in_transport",
         "_is_reading",
-        "_loop",
         "_transport",
         "connection",
         "is_lost",
+        "loop",
         "socket",
     )
 
@@ -63,7 +62,7 @@ class Driver(asyncio.BufferedProtocol):
         self.connection: Connection = connection
         self.is_lost: bool = False
         """Whether the transport is gone."""
-        self._loop: Final = loop
+        self.loop: Final = loop
         self.socket: socket.socket = sock
         self._buffer: Final = _buffer_of(loop)
         # Bytes that the transport was given, and that the network has not taken.
@@ -144,21 +143,15 @@ class Driver(asyncio.BufferedProtocol):
         if self._in_transport:
             self.connection.data_sent(self._in_transport)
             self._in_transport = 0
-            self._loop.call_soon(self.turn)
+            self.loop.call_soon(self.turn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the loss of the transport."""
         if isinstance(exc, OSError):
             self._receive_rest()
-            error = ended_by_peer(exc)
-        elif exc is None:
-            error = ConnectionClosedError("peer", "it closed the connection")
-        else:  # the event loop has logged it
-            error = ConnectionClosedError("us", f"ended by a fault of this side: {exc!r}")
         self.is_lost = True
         self._in_transport = 0
-        error.__cause__ = exc
-        self.connection.lost(error, time.monotonic())
+        self.connection.lost(ended_by(exc), time.monotonic())
         self.lost()
 
     def _wait_for_room(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from telex.asyncio.server_loop import ServerLoop
     from telex.server.handler_threads import HandlerDriver
 
+_CANCELLED: Final = "the handler, or something that it awaited, was cancelled"
 
 _MANY_BYTES: Final = 64 * 1024
 """Bytes of output after which a generator that never waits lets others have a turn."""
@@ -112,17 +113,16 @@ class HandlerTasks:
                 outcome = (await run.handler.call(run.message, dispatcher.peer),)
         except (KeyboardInterrupt, GeneratorExit):  # the program ends, or the loop has
             raise
-        except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
-            if isinstance(error, asyncio.CancelledError) and self._is_ended(is_stream):
+        except asyncio.CancelledError as error:
+            # Only some are cancelled from here; others are by what they do themselves.
+            if self._server.is_cutting_off or (is_stream and self._are_streams_ended):
                 take = dispatcher.broken_off
             else:
-                take, outcome = dispatcher.failed, (_failure(error),)
+                take, outcome = dispatcher.failed, (reportable(error, _CANCELLED),)
+        except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
+            take, outcome = dispatcher.failed, (reportable(error),)
         take(run, *outcome)
         self._driver.flush_soon()
-
-    def _is_ended(self, is_stream: bool) -> bool:
-        """Whether handlers are cancelled from here; they may also be by what they do themselves."""
-        return self._server.is_cutting_off or (is_stream and self._are_streams_ended)
 
     async def _stream(self, run: Run) -> Callable[[Run], object]:
         """Send what an async generator yields; return what takes note of its end."""
@@ -168,12 +168,3 @@ def _within(context: Context, coroutine: Coroutine[Any, Any, None]) -> Generator
         except BaseException as error:  # noqa: BLE001 - it is for the coroutine
             argument = error
             step = coroutine.throw
-
-
-def _failure(error: BaseException) -> Exception:
-    """Return what failed; some exceptions would end the loop, and the server with it."""
-    if not isinstance(error, asyncio.CancelledError):
-        return reportable(error)
-    failure = RuntimeError("the handler, or something that it awaited, was cancelled")
-    failure.__cause__ = error
-    return failure

@@ -62,7 +62,7 @@ class Parts:
     async def _ask(self, deadline: float | None) -> Call:
         """Send the request, when there is room for it."""
         driver, answer = self._driver, self._answer
-        if driver.must_wait and not await driver.room(deadline):
+        if driver.connection.must_send_first and not await driver.room(deadline):
             raise self._late()
         if answer.is_closed:
             raise StopAsyncIteration

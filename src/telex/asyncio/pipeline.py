@@ -44,7 +44,7 @@ async def _ask_more(
     """Send as many requests as may wait; what goes wrong is raised after all answers."""
     try:
         while pipeline.room > 0:
-            if driver.must_wait:
+            if driver.connection.must_send_first:
                 await driver.room()
             driver.check_open()
             if isinstance(requests, AsyncIterator):

@@ -8,11 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import threading
 import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.acceptor import Acceptor
@@ -74,8 +72,7 @@ def serve(
     """
 
     async def start() -> Server:
-        loop = asyncio.get_running_loop()
-        opened = partial(
+        registry, listeners, actual = await asyncio.to_thread(
             open_observed,
             application,
             address,
@@ -87,8 +84,7 @@ def serve(
             insecure=insecure,
             max_workers=max_workers,
         )
-        registry, listeners, actual = await loop.run_in_executor(None, opened)
-        server = Server(ServerLoop(loop, registry), listeners, actual)
+        server = Server(ServerLoop(asyncio.get_running_loop(), registry), listeners, actual)
         await server.start()
         return server
 
@@ -117,7 +113,8 @@ class Server:
             for hook in self._server.registry.application.startup_hooks:
                 await _call(hook)
         except BaseException:
-            self._stop_listening()
+            for acceptor in self._acceptors:
+                acceptor.close()
             raise
         self._server.context = copy_context()  # with what the hooks have set
         for acceptor in self._acceptors:
@@ -132,13 +129,11 @@ class Server:
         signal for which the loop has a handler already (``loop.add_signal_handler``) is left to
         that, and ``handle_signals=False`` leaves all of them alone.
         """
-        with contextlib.ExitStack() as signals:
-            if handle_signals and threading.current_thread() is threading.main_thread():
-                server = self._server
-                actions = signal_actions(
-                    server.registry.tls, self._end_by_signal, server.calls.post
-                )
-                signals.enter_context(handling(server.loop, actions))
+        server = self._server
+        actions = signal_actions(
+            handle_signals, server.registry.tls, self._end_by_signal, server.calls.post
+        )
+        with handling(server.loop, actions):
             await asyncio.shield(self._ended)
 
     def shutdown(self) -> None:
@@ -180,9 +175,7 @@ class Server:
 
     def _begin_ending(self) -> None:
         if self._ending is None:
-            loop = self._server.loop
-            context = self._server.context.copy()
-            self._ending = asyncio.Task(self._end(), loop=loop, context=context)
+            self._ending = self._server.task(self._end())
 
     def _end_by_signal(self) -> None:
         if self._ending is not None:
@@ -194,11 +187,11 @@ class Server:
         try:
             for acceptor in self._acceptors:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
-            self._stop_listening()
+                acceptor.close()
             await self._drain()
             self._server.registry.cut_off(time.monotonic())
             await self._server.end_handlers(self._hurry)
-            await self._server.nobody_left()
+            await self._server.nobody_left
             await self._call_shutdown_hooks()
         finally:
             self._server.calls.close()
@@ -210,20 +203,17 @@ class Server:
             await asyncio.sleep(0)
         registry = self._server.registry
         registry.leave(time.monotonic())
+        if not registry.drivers:
+            wake(self._server.nobody_left)
         await asyncio.wait(  # the time begins here: nobody is cut off who was not told goodbye
-            (self._server.nobody_left(), self._hurry),
+            (self._server.nobody_left, self._hurry),
             timeout=registry.limits.drain_timeout,
             return_when=FIRST_COMPLETED,
         )
 
-    def _stop_listening(self) -> None:
-        for acceptor in self._acceptors:
-            acceptor.close()
-
     async def _call_shutdown_hooks(self) -> None:
         """Call one hook after the other, for as long as they take, or a bounded time in a hurry."""
-        loop = self._server.loop
-        self._hooks = asyncio.Task(self._call_at_the_end(), loop=loop)
+        self._hooks = self._server.task(self._call_at_the_end())
         await asyncio.wait((self._hooks, self._hurry), return_when=FIRST_COMPLETED)
         await asyncio.wait((self._hooks,), timeout=_HOOK_SECONDS)
         if not self._hooks.done():

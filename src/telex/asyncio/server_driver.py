@@ -56,7 +56,7 @@ class ServerDriver(Driver, driver.ServerDriver):
 
     def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
         """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
-        if self._loop.is_closed():
+        if self.loop.is_closed():
             raise ConnectionClosedError("us", "the event loop of the server is closed")
         super().post(function, *arguments, size=size)
 

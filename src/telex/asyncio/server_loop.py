@@ -56,7 +56,8 @@ class ServerLoop:
         self.is_cutting_off: bool = False
         """Whether handlers that are still at work have been cancelled."""
         self._timer: asyncio.TimerHandle | None = None
-        self._nobody_is_left: asyncio.Future[bool] | None = None
+        self.nobody_left: Final[asyncio.Future[bool]] = loop.create_future()
+        """Done when the server ends and the last connection has ended."""
 
     # Calls
 
@@ -84,16 +85,8 @@ class ServerLoop:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._nobody_is_left is not None:
-            wake(self._nobody_is_left)
-
-    def nobody_left(self) -> asyncio.Future[bool]:
-        """Return what is done when the last connection has ended."""
-        if self._nobody_is_left is None:
-            self._nobody_is_left = self.loop.create_future()
-            if not self.registry.drivers:
-                wake(self._nobody_is_left)
-        return self._nobody_is_left
+        if registry.is_ending:
+            wake(self.nobody_left)
 
     def _start_timer(self) -> None:
         due_at = time.monotonic() + LOOK_SECONDS
@@ -113,17 +106,24 @@ class ServerLoop:
         self._start_timer()
         self.registry.handle_deadlines(time.monotonic())
 
-    # Handlers
+    # Tasks
+
+    def task(
+        self, coroutine: Coroutine[Any, Any, None], name: str | None = None
+    ) -> asyncio.Task[None]:
+        """Make a task that begins in a later turn of the loop, in no handler's context.
+
+        The loop's own way to make tasks may run them at once (``asyncio.eager_task_factory``),
+        before they are known to whoever makes them.
+        """
+        return asyncio.Task(coroutine, loop=self.loop, name=name, context=self.context.copy())
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Have a handler run in a task that ends, at the latest, with the server.
 
-        The task itself calls ``task_ended``: a callback would take a turn of the loop. The loop's
-        own way to make tasks may run them at once (``asyncio.eager_task_factory``), before they are
-        known here.
+        The task itself calls ``task_ended``: a callback would take a turn of the loop.
         """
-        context = self.context.copy()
-        task = asyncio.Task(coroutine, loop=self.loop, name=name, context=context)
+        task = self.task(coroutine, name)
         self.tasks.add(task)
         return task
 

@@ -34,17 +34,17 @@ class Waiters:
             wake(future)
 
 
-def wake(future: asyncio.Future[bool]) -> None:
+def wake(future: asyncio.Future[bool], is_in_time: bool = True) -> None:
     """Wake the task that waits for this future; harmless when it was woken or cancelled before."""
     if not future.done():
-        future.set_result(True)
+        future.set_result(is_in_time)
 
 
 async def until(future: asyncio.Future[bool], deadline: float | None) -> bool:
     """Wait for a future; return False when ``deadline`` comes first."""
     if deadline is None:
         return await future
-    timer = future.get_loop().call_at(deadline, _give_up, future)
+    timer = future.get_loop().call_at(deadline, wake, future, False)
     try:
         return await future
     finally:
@@ -54,8 +54,3 @@ async def until(future: asyncio.Future[bool], deadline: float | None) -> bool:
 def moment_in(seconds: float | None) -> float | None:
     """Return the time of the loop that is ``seconds`` away; None, for ever, stays None."""
     return None if seconds is None else asyncio.get_running_loop().time() + seconds
-
-
-def _give_up(future: asyncio.Future[bool]) -> None:
-    if not future.done():
-        future.set_result(False)

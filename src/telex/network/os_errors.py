@@ -47,6 +47,17 @@ def reason_of(error: Exception) -> str:
     return str(error)
 
 
+def ended_by(error: Exception | None) -> ConnectionClosedError:
+    """Return the Telex error for a connection that was lost, with its cause; None: an end."""
+    if isinstance(error, OSError):
+        return ended_by_peer(error)
+    if error is None:
+        return ConnectionClosedError("peer", "it closed the connection")
+    ended = ConnectionClosedError("us", f"ended by a fault of this side: {error!r}")
+    ended.__cause__ = error
+    return ended
+
+
 def ended_by_peer(error: OSError, unsent: int = 0) -> ConnectionClosedError:
     """Return the Telex error for a connection that broke while it was in use, with its cause."""
     words = _PLAIN_WORDS.get(error.errno or 0) or reason_of(error)

@@ -39,6 +39,7 @@ class Acceptor:
     """Accepts for a listener. Derive, and supply ``let_in`` and ``rest``."""
 
     def __init__(self, listener: Listener, registry: Registry) -> None:
+        self.listener: Final = listener
         self.socket: socket.socket = listener.socket
         self.opening: Collection[object] = ()
         """Accepted connections that are not in the registry yet."""

@@ -104,10 +104,13 @@ class HandlerThreads:
             self.start(run)  # what the generator does when it is closed may block too
 
 
-def reportable(failure: BaseException) -> Exception:
-    """Return an error that can be reported as that of a handler, whatever the handler raised."""
+def reportable(failure: BaseException, why: str = "") -> Exception:
+    """Return an error that can be reported as that of a handler, whatever the handler raised.
+
+    ``why`` says in words what failed, where the exception is one that would end the server.
+    """
     if isinstance(failure, Exception):
         return failure
-    error = RuntimeError(f"{type(failure).__name__}, which ends no server")
+    error = RuntimeError(why or f"{type(failure).__name__}, which ends no server")
     error.__cause__ = failure
     return error

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from telex.client.answers import answer_of, late_error, late_ping_error, raise_error_of
 from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
 from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
+from telex.client.preparing import prepared
 from telex.conversation.states import Phase
 from telex.errors import TelexError, WaitTimeoutError
 from telex.sync.deadlines import moment_in
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from telex.limits import Limits
     from telex.sync.shared_connection import SharedConnection
     from telex.wire.message import Message
-
-_NO_KEYWORDS: Final[MessageKeywords] = {}
 
 
 def connect(
@@ -169,7 +167,7 @@ class Connection:
         """
         driver, conversation = self._driver, self._conversation
         driver.look_for_end()
-        items = iter(self._prepared(messages))
+        items = prepared(self._prepare, messages)
         has_more = True
         while has_more:
             batch: list[Message] = []
@@ -218,7 +216,7 @@ class Connection:
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
         pipeline = Pipeline(self._driver.connection, timeout, most)
-        return answers_to(self._prepared(requests), self._driver, pipeline)
+        return answers_to(prepared(self._prepare, requests), self._driver, pipeline)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -316,13 +314,6 @@ class Connection:
             self._close_after(exception)
         else:
             self._driver.release()
-
-    def _prepared(self, items: Iterable[object]) -> Iterable[object]:
-        """Return the messages to be sent for messages and contents."""
-        prepare = self._prepare
-        if prepare is message_from:
-            return items
-        return map(prepare, items, repeat(_NO_KEYWORDS))
 
     def _need_not_wait(self) -> bool:
         """Whether a message is here, or none will come."""

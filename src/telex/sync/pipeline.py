@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from telex.errors import ConnectionClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from telex.client.pipeline import Pipeline
     from telex.errors import TelexError
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def answers_to(
-    requests: Iterable[object], driver: SharedConnection, pipeline: Pipeline
+    requests: Iterator[object], driver: SharedConnection, pipeline: Pipeline
 ) -> Iterator[Message | TelexError]:
     """Send requests and give their answers; see ``Connection.request_many``."""
-    under_way, source = pipeline.under_way, iter(requests)
+    under_way = pipeline.under_way
     try:
         while True:
             if pipeline.is_time_to_ask:
-                _ask_more(source, driver, pipeline)
+                _ask_more(requests, driver, pipeline)
             if not under_way:
                 break
             yield _first_answer(driver, pipeline)
@@ -41,12 +41,12 @@ def answers_to(
         raise pipeline.failure
 
 
-def _ask_more(source: Iterator[object], driver: SharedConnection, pipeline: Pipeline) -> None:
+def _ask_more(requests: Iterator[object], driver: SharedConnection, pipeline: Pipeline) -> None:
     """Send as many requests as may wait."""
     try:
         while pipeline.room > 0:
-            driver.check_open()  # before anything is taken from the source
-            batch = pipeline.next_batch(source)
+            driver.check_open()  # before anything is taken from them
+            batch = pipeline.next_batch(requests)
             driver.gather(pipeline.ask, batch, time.monotonic())
             driver.flush()
     except Exception as failure:  # noqa: BLE001 - raised when the others have their answers

@@ -96,7 +96,6 @@ class Server:
         self.address: Final = address
         """Where it listens, with the actual port."""
         self._registry: Final = registry
-        self._listeners: Final = listeners
         self._loop: Final = Loop(registry)
         self._acceptors = [Acceptor(listener, self._loop) for listener in listeners]
         self._is_started = False
@@ -124,11 +123,10 @@ class Server:
                 raise RuntimeError("the server is closed")
             self._loop.calls.enter()
             with contextlib.ExitStack() as ending:
-                if handle_signals:
-                    actions = signal_actions(
-                        self._registry.tls, self._end_by_signal, self._loop.calls.post
-                    )
-                    ending.enter_context(self._loop.wakeup.handling_signals(actions))
+                actions = signal_actions(
+                    handle_signals, self._registry.tls, self._end_by_signal, self._loop.calls.post
+                )
+                ending.enter_context(self._loop.wakeup.handling_signals(actions))
                 ending.callback(self._close_all)
                 self._serve()
         finally:
@@ -204,8 +202,7 @@ class Server:
     def _stop_listening(self) -> None:
         for acceptor in self._acceptors:
             self._loop.forget(acceptor)
-        for listener in self._listeners:
-            listener.close()
+            acceptor.listener.close()
 
     def _release(self) -> None:
         """Close everything, and the loop last, which signals wake for as long as they are handled.

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.client import Connection
 from telex.asyncio.client_driver import ClientDriver
-from telex.asyncio.dialing import attach
 from telex.asyncio.server import Server
 from telex.asyncio.server_driver import ServerDriver
 from telex.asyncio.server_loop import ServerLoop
@@ -80,7 +79,7 @@ async def joined(
         await loop.connect_accepted_socket(lambda: served_end, far)
         end = core.Connection(limits, greeting, serves=False, now=time.monotonic())
         driver = _Driver(loop, near, end, failures)
-        await attach(driver, near)
+        await loop.connect_accepted_socket(lambda: driver, near)
         peer = served_end.dispatcher.peer
         async with AsyncJoinedConnection(driver, peer, failures) as connection:
             yield connection
