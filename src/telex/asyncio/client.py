@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         AsyncIterator,
         Callable,
         Iterable,
-        Iterator,
     )
     from types import TracebackType
     from typing import Self, Unpack
@@ -221,12 +220,9 @@ class Connection:
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
         pipeline = Pipeline(self._connection, timeout, most)
-        row: Iterator[object] | AsyncIterator[Message]
         if isinstance(requests, AsyncIterable):
-            row = self._prepared_later(requests)
-        else:
-            row = prepared(self._prepare, requests)
-        return answers_of(pipeline, row, self._driver)
+            return answers_of(pipeline, self._prepared_later(requests), self._driver)
+        return answers_of(pipeline, prepared(self._prepare, requests), self._driver)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
