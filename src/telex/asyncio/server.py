@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import threading
 import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
@@ -114,7 +113,8 @@ class Server:
             for hook in self._server.registry.application.startup_hooks:
                 await _call(hook)
         except BaseException:
-            self._stop_listening()
+            for acceptor in self._acceptors:
+                acceptor.close()
             raise
         self._server.context = copy_context()  # with what the hooks have set
         for acceptor in self._acceptors:
@@ -129,13 +129,11 @@ class Server:
         signal for which the loop has a handler already (``loop.add_signal_handler``) is left to
         that, and ``handle_signals=False`` leaves all of them alone.
         """
-        with contextlib.ExitStack() as signals:
-            if handle_signals and threading.current_thread() is threading.main_thread():
-                server = self._server
-                actions = signal_actions(
-                    server.registry.tls, self._end_by_signal, server.calls.post
-                )
-                signals.enter_context(handling(server.loop, actions))
+        server = self._server
+        actions = signal_actions(
+            handle_signals, server.registry.tls, self._end_by_signal, server.calls.post
+        )
+        with handling(server.loop, actions):
             await asyncio.shield(self._ended)
 
     def shutdown(self) -> None:
@@ -177,9 +175,7 @@ class Server:
 
     def _begin_ending(self) -> None:
         if self._ending is None:
-            loop = self._server.loop
-            context = self._server.context.copy()
-            self._ending = asyncio.Task(self._end(), loop=loop, context=context)
+            self._ending = self._server.task(self._end())
 
     def _end_by_signal(self) -> None:
         if self._ending is not None:
@@ -191,7 +187,7 @@ class Server:
         try:
             for acceptor in self._acceptors:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
-            self._stop_listening()
+                acceptor.close()
             await self._drain()
             self._server.registry.cut_off(time.monotonic())
             await self._server.end_handlers(self._hurry)
@@ -215,14 +211,9 @@ class Server:
             return_when=FIRST_COMPLETED,
         )
 
-    def _stop_listening(self) -> None:
-        for acceptor in self._acceptors:
-            acceptor.close()
-
     async def _call_shutdown_hooks(self) -> None:
         """Call one hook after the other, for as long as they take, or a bounded time in a hurry."""
-        loop = self._server.loop
-        self._hooks = asyncio.Task(self._call_at_the_end(), loop=loop)
+        self._hooks = self._server.task(self._call_at_the_end())
         await asyncio.wait((self._hooks, self._hurry), return_when=FIRST_COMPLETED)
         await asyncio.wait((self._hooks,), timeout=_HOOK_SECONDS)
         if not self._hooks.done():

@@ -106,17 +106,24 @@ class ServerLoop:
         self._start_timer()
         self.registry.handle_deadlines(time.monotonic())
 
-    # Handlers
+    # Tasks
+
+    def task(
+        self, coroutine: Coroutine[Any, Any, None], name: str | None = None
+    ) -> asyncio.Task[None]:
+        """Make a task that begins in a later turn of the loop, in no handler's context.
+
+        The loop's own way to make tasks may run them at once (``asyncio.eager_task_factory``),
+        before they are known to whoever makes them.
+        """
+        return asyncio.Task(coroutine, loop=self.loop, name=name, context=self.context.copy())
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Have a handler run in a task that ends, at the latest, with the server.
 
-        The task itself calls ``task_ended``: a callback would take a turn of the loop. The loop's
-        own way to make tasks may run them at once (``asyncio.eager_task_factory``), before they are
-        known here.
+        The task itself calls ``task_ended``: a callback would take a turn of the loop.
         """
-        context = self.context.copy()
-        task = asyncio.Task(coroutine, loop=self.loop, name=name, context=context)
+        task = self.task(coroutine, name)
         self.tasks.add(task)
         return task
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from typing import TYPE_CHECKING
 
 from telex.security.tls import reload_certificates
@@ -13,13 +14,19 @@ if TYPE_CHECKING:
 
 
 def signal_actions(
-    tls: ssl.SSLContext | None, end: Callable[[], object], post: Callable[..., object]
+    are_handled: bool,
+    tls: ssl.SSLContext | None,
+    end: Callable[[], object],
+    post: Callable[..., object],
 ) -> dict[int, Callable[[], object]]:
     """Return what each signal does: SIGINT and SIGTERM call ``end``, SIGHUP loads certificates.
 
     The certificates of ``tls``, where there are any, are loaded again by the server's own thread,
-    to which ``post`` hands a call.
+    to which ``post`` hands a call. Signals belong to the main thread: in any other one, and where
+    the program wants none handled, no signal does anything.
     """
+    if not are_handled or threading.current_thread() is not threading.main_thread():
+        return {}
     actions: dict[int, Callable[[], object]] = dict.fromkeys((signal.SIGINT, signal.SIGTERM), end)
     if tls is not None:
         actions[signal.SIGHUP] = lambda: post(reload_certificates, tls)

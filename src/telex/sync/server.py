@@ -123,11 +123,10 @@ class Server:
                 raise RuntimeError("the server is closed")
             self._loop.calls.enter()
             with contextlib.ExitStack() as ending:
-                if handle_signals:
-                    actions = signal_actions(
-                        self._registry.tls, self._end_by_signal, self._loop.calls.post
-                    )
-                    ending.enter_context(self._loop.wakeup.handling_signals(actions))
+                actions = signal_actions(
+                    handle_signals, self._registry.tls, self._end_by_signal, self._loop.calls.post
+                )
+                ending.enter_context(self._loop.wakeup.handling_signals(actions))
                 ending.callback(self._close_all)
                 self._serve()
         finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,9 +44,9 @@ class Wakeup:
     def handling_signals(self, actions: Mapping[int, Callable[[], object]]) -> Iterator[None]:
         """Have each of these signals do something and end the wait, for the time of the context.
 
-        Signals belong to the main thread; in any other one this does nothing.
+        Without an action this does nothing, as it must in any thread but the main one.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if not actions:
             yield
             return
         # The handler alone runs too late when the signal comes just before the wait begins.
