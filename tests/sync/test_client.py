@@ -99,7 +99,7 @@ def stands_still(connection: Connection, has_begun: Callable[[], bool]) -> Calla
             driver_of(connection).connection.unsent,
             connection._conversation.processor.bytes_needed,
         )
-        if now != position or driver._is_busy or not has_begun():
+        if now != position or driver_of(connection)._is_busy or not has_begun():
             position, since = now, time.monotonic()
         return time.monotonic() - since > 0.05
 

@@ -39,7 +39,7 @@ def test_nothing_is_kept_of_batches_that_are_over() -> None:
     with answering(echo) as (connection, _):
         pipeline = Pipeline(driver_of(connection).connection, PATIENCE, 8)
         under_way = pipeline.under_way
-        answers = answers_to(range(2_000), driver_of(connection), pipeline)
+        answers = answers_to(iter(range(2_000)), driver_of(connection), pipeline)
         with ThreadPoolExecutor(1) as other:
             reading = other.submit(connection.receive, PATIENCE)
             for number in range(2_000):
