@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-from telex.network.os_errors import reason_of
+from telex.network.os_errors import ended_by, reason_of
 
 
 def tls_error(reason: str) -> ssl.SSLError:
@@ -50,3 +50,12 @@ def test_errors_of_the_system_are_in_its_words() -> None:
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     assert reason_of(unknown) == "the name cannot be resolved: Name or service not known"
     assert reason_of(ConnectionError("it ended")) == "it ended"
+
+
+def test_a_fault_of_this_side_is_not_blamed_on_the_peer() -> None:
+    """It is the cause of the error that tells how the connection was lost."""
+    fault = ValueError("no such thing")
+    error = ended_by(fault)
+    assert (error.by, error.__cause__) == ("us", fault)
+    assert ended_by(None).by == "peer"
+    assert ended_by(ConnectionResetError()).by == "peer"
