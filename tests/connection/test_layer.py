@@ -11,6 +11,8 @@ import pytest
 
 import telex.tls
 from telex import Application, Limits, Message
+from telex.connection.closing import LINGER_BYTES
+from telex.connection.connection import Connection
 from telex.connection.layer import Layer
 from telex.conversation.greeting import Greeting
 from telex.conversation.states import Phase
@@ -138,6 +140,22 @@ def test_an_error_of_the_layer_ends_the_connection_and_is_told() -> None:
     assert str(pair.server.connection.ending.final_error) == (
         "connection closed by this side: a frame of no known type"
     )
+
+
+def test_bytes_behind_an_error_of_the_layer_are_dropped_and_counted() -> None:
+    """A layer that is broken reads nothing more; a peer that floods it is cut off at a bound."""
+    layer = MaskingLayer(is_server=True)
+    server = Connection(Limits(), Greeting("server"), serves=True, now=0.0, layer=layer)
+    assert server.receive_data(HELLO + b"?", 0.0) == []
+    assert layer.error is not None
+    kept = len(layer._received)
+    flood = bytes(LINGER_BYTES // 4)
+    for _ in range(4):
+        assert server.receive_data(flood, 1.0) == []
+        assert not server.is_finished
+    assert server.receive_data(flood, 1.0) == []
+    assert server.is_finished
+    assert len(layer._received) == kept
 
 
 def test_what_was_said_before_an_error_of_the_layer_is_lost_and_counted() -> None:

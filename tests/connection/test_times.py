@@ -125,6 +125,7 @@ def test_a_program_that_takes_nothing_is_told_and_its_calls_end(
         client.unread.expect(call)
     client.unread.hold(5 * INBOX_SIZE)
     assert not client.wants_to_read
+    client.handle_deadline(pair.now)
     assert client.next_deadline == pair.now + STALL_SECONDS
     client.handle_deadline(pair.now + STALL_SECONDS - 1)
     assert not waiting.is_done

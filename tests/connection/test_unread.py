@@ -131,14 +131,15 @@ def test_parts_of_answers_count_until_they_are_consumed() -> None:
 
 
 def test_a_pause_in_which_nothing_is_taken_is_a_stall() -> None:
-    """It is told once, ``STALL_SECONDS`` after reading has paused."""
+    """It is told once, ``STALL_SECONDS`` after somebody who knows the time has seen the pause."""
     unread = for_program()
-    unread.look(0.0)
+    unread.look()
     assert unread.stall_at == math.inf
     unread.add([BIG, BIG])
     assert is_too_much(unread)
-    unread.look(1.0)
-    unread.look(2.0)
+    unread.look()
+    assert not unread.has_stalled(1.0)
+    unread.look()
     assert unread.stall_at == 1.0 + STALL_SECONDS
     assert not unread.has_stalled(5.9)
     assert unread.has_stalled(6.0)
@@ -151,7 +152,8 @@ def test_a_pause_in_which_something_is_taken_begins_anew() -> None:
     unread = for_program()
     unread.add([BIG, BIG, BIG])
     assert is_too_much(unread)
-    unread.look(0.0)
+    unread.look()
+    assert not unread.has_stalled(0.0)
     unread.take()
     assert not unread.has_stalled(6.0)
     assert unread.stall_at == 6.0 + STALL_SECONDS

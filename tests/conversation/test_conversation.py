@@ -1083,9 +1083,9 @@ def test_a_peer_that_takes_nothing_is_told_why_it_ends() -> None:
     """As far as it can be told: what keeps it from being read is what it does not take."""
     server = new_server(limits=Limits(idle_timeout=5))
     for now in (0.0, 4.9):
-        server.check_time(now, is_reading=False, unsent=9)
+        server.check_time(now, is_reading=False, sent=0)
     assert not server.is_over
-    server.check_time(5.0, is_reading=False, unsent=9)
+    server.check_time(5.0, is_reading=False, sent=0)
     assert "waiting for the peer to take what it is sent" in failure_of(server)
     assert server.closed_error().code == "timeout"
 

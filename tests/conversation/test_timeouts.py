@@ -153,11 +153,11 @@ def test_one_ping_at_a_time_is_wanted() -> None:
     ],
 )
 def test_who_takes_nothing_is_silent_too(limits: Limits, is_watched: bool, longest: float) -> None:
-    """What waits for a peer must get less within the time that it may be silent."""
+    """A peer must take some of what waits within the time that it may be silent."""
     timeouts = Peer(limits).timeouts
-    for now, unsent in ((0.0, 9), (4.0, 8), (8.0, 3), (8.0 + longest - 0.1, 3)):
-        assert timeouts.with_output(now, unsent, is_watched=is_watched) is None
-    too_long = timeouts.with_output(8.0 + longest, 5, is_watched=is_watched)
+    for now, sent in ((0.0, 0), (4.0, 1), (8.0, 6), (8.0 + longest - 0.1, 6)):
+        assert timeouts.with_output(now, sent, is_watched=is_watched) is None
+    too_long = timeouts.with_output(8.0 + longest, 6, is_watched=is_watched)
     assert (
         str(too_long)
         == f"timed out after {longest:g} s waiting for the peer to take what it is sent"
@@ -168,18 +168,25 @@ def test_who_may_be_silent_for_ever_may_take_its_time() -> None:
     """Without keepalive and a limit on idleness, only the output is limited."""
     timeouts = Peer().timeouts
     for now in (0.0, 1e6):
-        assert timeouts.with_output(now, 9, is_watched=False) is None
+        assert timeouts.with_output(now, 0, is_watched=False) is None
 
 
 def test_the_time_to_take_output_begins_when_it_waits() -> None:
     """Neither when nothing waits, nor while the peer is read from, does it run."""
     timeouts = Peer(Limits(idle_timeout=5)).timeouts
-    assert timeouts.with_output(0.0, 9, is_watched=False) is None
-    assert timeouts.with_output(4.0, 0, is_watched=False) is None
-    assert timeouts.with_output(8.0, 9, is_watched=False) is None
+    assert timeouts.with_output(0.0, 0, is_watched=False) is None
+    assert timeouts.with_output(4.0, -1, is_watched=False) is None
+    assert timeouts.with_output(8.0, 0, is_watched=False) is None
     assert timeouts.with_message(9.0) is None
-    assert timeouts.with_output(14.0, 9, is_watched=False) is None
-    assert timeouts.with_output(19.0, 9, is_watched=False) is not None
+    assert timeouts.with_output(14.0, 0, is_watched=False) is None
+    assert timeouts.with_output(19.0, 0, is_watched=False) is not None
+
+
+def test_who_takes_something_is_not_silent_however_much_is_added() -> None:
+    """What counts is what was taken, and not whether less waits than before."""
+    timeouts = Peer(Limits(idle_timeout=5)).timeouts
+    for now in range(20):
+        assert timeouts.with_output(float(now), 1_000 * now, is_watched=False) is None
 
 
 @pytest.mark.parametrize(("now", "is_late"), [(4.9, False), (5.0, True)])
@@ -202,7 +209,7 @@ def overdue(
         now,
         awaits_hello=awaits_hello,
         is_reading=is_reading,
-        unsent=9,
+        sent=0,
         is_watched=False,
         is_speaking=is_speaking,
         is_working=False,

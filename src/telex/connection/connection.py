@@ -386,8 +386,8 @@ class Connection:
         if now >= self.closing.linger_until:
             self.closing.is_cut = True
         elif self.is_established or self.conversation.is_over:
-            unsent = self._output.size if self._is_backed_up else 0
-            self._times.look(now, is_reading=self._is_reading, unsent=unsent)
+            sent: i64 = self._output.sent if self._is_backed_up else -1
+            self._times.look(now, is_reading=self._is_reading, sent=sent)
         else:
             error = self._times.late_handshake(now)
             if error is not None:
@@ -404,7 +404,7 @@ class Connection:
         if closing.is_leaving:
             return False
         if self.unread.is_too_much:
-            self.unread.look(self._now)
+            self.unread.look()
             return False
         conversation = self.conversation
         if not self._serves or conversation.awaits_answers:
@@ -423,6 +423,9 @@ class Connection:
 
     def _receive_wrapped(self, wrapping: Wrapping, data: bytes | memoryview) -> list[Message]:
         """Take bytes of the network, with the layer around them."""
+        if wrapping.is_broken:
+            self.closing.ignore(len(data), self._now)
+            return []
         said = wrapping.unwrap(data)
         mismatch = wrapping.mismatch
         if mismatch:

@@ -80,18 +80,18 @@ class Times:
         reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
         return ConnectionClosedError("us", reason, code="timeout")
 
-    def look(self, now: float, *, is_reading: bool, unsent: i64) -> None:
+    def look(self, now: float, *, is_reading: bool, sent: i64) -> None:
         """Do what is due by ``now``: ping, end a stall, or give the peer up.
 
-        ``is_reading`` says whether the peer is being read from, ``unsent`` how many bytes of output
-        keep this side from reading.
+        ``is_reading`` says whether the peer is being read from. Where output keeps this side from
+        reading, ``sent`` counts the bytes that the network has taken so far; else it is -1.
         """
         if self._unread.has_stalled(now):
             self._end_stall()
         if now < self._looked_at + LOOK_SECONDS:
             return
         self._looked_at = now
-        self._conversation.check_time(now, is_reading=is_reading, unsent=unsent)
+        self._conversation.check_time(now, is_reading=is_reading, sent=sent)
         closing = self._closing
         if closing.has_unsent_after_goodbye and closing.has_stopped_reading(now):
             closing.ending.break_with(ConnectionClosedError("peer", "it does not read on"))

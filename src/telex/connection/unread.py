@@ -29,6 +29,9 @@ STALL_SECONDS: Final = 5.0
 
 _NEVER: Final = math.inf
 
+_WHEN_ASKED: Final = 0.0
+"""A pause is measured from the next question on: whoever notices it may not know the time."""
+
 
 class Unread:
     """Received messages and parts that wait to be taken.
@@ -115,7 +118,9 @@ class Unread:
     def take(self) -> Message:
         """Take the first message. Raises IndexError when there is none."""
         self._was_taken = True
-        inbox = self.inbox
+        inbox = self._inbox
+        if inbox is None:
+            raise IndexError("there is no message")
         message = inbox.messages.popleft()
         if not inbox.messages and self._is_handled:
             self._inbox = None  # an idle connection keeps nothing
@@ -150,20 +155,22 @@ class Unread:
         if self._awaited is not None:
             self._awaited.discard(call)
 
-    def look(self, now: float) -> None:
-        """Start or stop the time of a pause."""
+    def look(self) -> None:
+        """Begin to measure a pause of reading, or end that."""
         if not self._is_paused:
             self.stall_at = _NEVER
         elif self.stall_at == _NEVER or self._was_taken:
             self._was_taken = False
-            self.stall_at = now + STALL_SECONDS
+            self.stall_at = _WHEN_ASKED
 
     def has_stalled(self, now: float) -> bool:
         """Say whether nothing was taken for ``STALL_SECONDS`` while reading pauses."""
         if now < self.stall_at:
             return False
-        if self.is_too_much and not self._was_taken:
+        if self.stall_at != _WHEN_ASKED and self.is_too_much and not self._was_taken:
             self.stall_at = _NEVER
             return True
-        self.look(now)
+        self.look()
+        if self._is_paused:
+            self.stall_at = now + STALL_SECONDS
         return False

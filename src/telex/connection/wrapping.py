@@ -34,9 +34,14 @@ class Wrapping:
         return self._layer.is_established
 
     @property
+    def is_broken(self) -> bool:
+        """Whether nothing of what comes can be read any more."""
+        return self._layer.error is not None
+
+    @property
     def is_useless(self) -> bool:
         """Whether nothing can be sent through the layer any more."""
-        if self._layer.error is not None:
+        if self.is_broken:
             return True
         # Without the peer, the two sides never agree.
         return not self._layer.is_established and self._closing.input_ended

@@ -309,11 +309,11 @@ class Conversation:
 
     # Time
 
-    def check_time(self, now: float, *, is_reading: bool = True, unsent: int = 0) -> None:
+    def check_time(self, now: float, *, is_reading: bool = True, sent: int = -1) -> None:
         """Ping a silent peer, and fail when the peer takes too long. Call it a few times a second.
 
         While this side does not read (``is_reading``), only the times for a hello and for taking
-        output run: ``unsent`` bytes of output keep this side from reading.
+        output run: ``sent`` counts the bytes taken so far, where output waits, and else is -1.
         """
         if self.is_over:
             return
@@ -322,7 +322,7 @@ class Conversation:
             now,
             awaits_hello=self._serves and self.phase is Phase.GREETING,
             is_reading=is_reading,
-            unsent=unsent,
+            sent=sent,
             is_watched=self.wants_keepalive,
             is_speaking=self.is_open,
             is_working=self._requests.count > 0,

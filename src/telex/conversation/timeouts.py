@@ -37,7 +37,7 @@ class Timeouts:
         "_pinged_at",
         "_processor",
         "_received",
-        "_unsent",
+        "_sent",
         "_was_pinged",
         "_was_working",
     )
@@ -57,7 +57,7 @@ class Timeouts:
         self._was_working = False
         self._was_pinged = False
         self._pinged_at: float = now
-        self._unsent: i64 = 0
+        self._sent: i64 = _NONE
         self._moved_at: float = now
 
     def overdue(
@@ -66,7 +66,7 @@ class Timeouts:
         *,
         awaits_hello: bool,
         is_reading: bool,
-        unsent: i64,
+        sent: i64,
         is_watched: bool,
         is_speaking: bool,
         is_working: bool,
@@ -74,7 +74,8 @@ class Timeouts:
         """Return the error for a peer that takes too long now, or None.
 
         A hello that is awaited (``awaits_hello``) has its time in any case. While this side does
-        not read (``is_reading``), the peer has to take its output, of which ``unsent`` bytes wait.
+        not read (``is_reading``), the peer has to take the output that waits: ``sent`` counts the
+        bytes taken so far, and is -1 where nothing waits.
         Else the peer has to go on with a message that has begun, and, until it has said its last
         (``is_speaking``), to show a sign of life. ``is_watched`` and ``is_working`` say whether the
         peer is pinged while it is silent, and whether it waits for an answer of this side.
@@ -82,7 +83,7 @@ class Timeouts:
         error = self.with_hello(now) if awaits_hello else None
         if not is_reading:
             self.start_over(now)
-            return error or self.with_output(now, unsent, is_watched=is_watched)
+            return error or self.with_output(now, sent, is_watched=is_watched)
         if error is None:
             error = self.with_message(now)
         if error is None and is_speaking:
@@ -96,13 +97,13 @@ class Timeouts:
         self._busy_at = now
         self._was_pinged = False
 
-    def with_output(self, now: float, unsent: i64, *, is_watched: bool) -> WaitTimeoutError | None:
+    def with_output(self, now: float, sent: i64, *, is_watched: bool) -> WaitTimeoutError | None:
         """Say whether a peer takes nothing of what it is sent, as long as it may be silent.
 
         A peer that is watched (``is_watched``) would have been pinged, and could not be now.
         """
-        is_moving = self._unsent == 0 or unsent < self._unsent
-        self._unsent = unsent
+        is_moving = sent == _NONE or sent != self._sent
+        self._sent = sent
         if is_moving:
             self._moved_at = now
             return None
@@ -125,7 +126,7 @@ class Timeouts:
 
         Its header block has its time from the message's first byte on; its content has a rate.
         """
-        self._unsent = 0
+        self._sent = _NONE
         processor, limits = self._processor, self._limits
         buffered: i64 = processor.bytes_buffered
         if not buffered:
