@@ -49,6 +49,9 @@ class ServedDriver(Driver, Protocol):
     def turn(self) -> None:
         """Send, go on with held messages, and decide what to wait for."""
 
+    def break_off(self, fault: Exception) -> None:
+        """End this connection for a fault of this server."""
+
 
 class Registry:
     """The connections of one server, in the thread of that server."""
@@ -209,11 +212,17 @@ class Registry:
     # All of them
 
     def handle_deadlines(self, now: float) -> None:
-        """Handle passed deadlines; call it every ``LOOK_SECONDS``, after receiving."""
+        """Handle passed deadlines; call it every ``LOOK_SECONDS``, after receiving.
+
+        A connection for which that raises an exception is ended; the others are served.
+        """
         for driver in list(self.drivers):
-            if driver.connection.next_deadline <= now:
-                driver.connection.handle_deadline(now)
-                driver.turn()
+            try:
+                if driver.connection.next_deadline <= now:
+                    driver.connection.handle_deadline(now)
+                    driver.turn()
+            except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+                driver.break_off(fault)
 
     def leave(self, now: float) -> None:
         """Begin to shut down: each connection ends when all that its peer sent is answered."""
