@@ -87,11 +87,15 @@ class ThreadCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def close(self) -> None:
-        """Accept no more calls, and make those that still wait."""
+    def end(self) -> None:
+        """Accept no more calls; any thread may call this. Harmless when repeated."""
         with self._has_room:
             self._is_closed = True
             self._has_room.notify_all()
+
+    def close(self) -> None:
+        """Accept no more calls, and make those that still wait."""
+        self.end()
         self.make()
 
     def _can_go_on(self) -> bool:
