@@ -188,6 +188,9 @@ class Server:
             for acceptor in self._acceptors:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
                 acceptor.close()
+            # Only connections that are in the registry are drained.
+            opening = (task for acceptor in self._acceptors for task in acceptor.opening)
+            await asyncio.gather(*opening, return_exceptions=True)
             await self._drain()
             self._server.registry.cut_off(time.monotonic())
             await self._server.end_handlers(self._hurry)
