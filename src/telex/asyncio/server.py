@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
-from telex.asyncio.server_loop import LAST_TURNS, ServerLoop
+from telex.asyncio.server_loop import ServerLoop
 from telex.asyncio.signals import handling
 from telex.asyncio.waiting import wake
 from telex.log import safe_logger
 from telex.observation.serving import open_observed
+from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
 
 if TYPE_CHECKING:

@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 MAX_REFUSED_CONNECTIONS: Final = 256
 """Connections above ``max_connections`` that still get an error with the reason."""
 
+LAST_TURNS: Final = 32
+"""Turns of the loop that a server takes before it says goodbye to its peers.
+
+In these turns the server receives what its peers have sent already, and handlers of asyncio go on
+that wait for nothing else. A turn receives 64 KiB of a connection, or more: together 2 MiB, more
+than a socket of Linux buffers at first (128 KiB, ``tcp_rmem`` in tcp(7)). The number is bounded,
+because a peer may go on sending.
+"""
+
 logger: Final = safe_logger("telex.server")
 
 
