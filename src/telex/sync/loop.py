@@ -82,10 +82,6 @@ class Loop:
         if now >= self._rest_until:
             self._end_rest()
 
-    def has_work(self) -> bool:
-        """Say whether a turn would find something to do without waiting."""
-        return bool(self.unsent or self.calls or self._selector.select(0))
-
     def close(self) -> None:
         """Give back what the loop itself holds; the pollables close their own sockets."""
         self._selector.close()
