@@ -121,7 +121,7 @@ def test_long_subject_costs_no_more_than_the_patterns_are_deep() -> None:
 
 
 def handler_of(app: Application, subject: str | None) -> str:
-    """Return the pattern of the handler that a message is given to, as a session looks it up."""
+    """Return the pattern of the handler of a message, as the dispatcher looks it up."""
     handler = app.found.get(subject) or app.find(subject)
     assert handler is not None
     assert (app.found.get(subject) or app.find(subject)) is handler

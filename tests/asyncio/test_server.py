@@ -371,3 +371,31 @@ async def test_who_waits_to_be_accepted_is_told_goodbye() -> None:
             await stage.server.close()
             kinds = [message.kind for message in await plain.receive_all()]
     assert kinds[-1] == "close"
+
+
+@in_loop
+async def test_shutdown_waits_for_a_connection_that_is_being_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long asyncio takes to make its transport, the connection ends before the server."""
+    loop = asyncio.get_running_loop()
+    connect_accepted_socket = loop.connect_accepted_socket
+    go_on = asyncio.Event()
+
+    async def connect_late(*arguments: Any) -> object:
+        await go_on.wait()
+        return await connect_accepted_socket(*arguments)
+
+    monkeypatch.setattr(loop, "connect_accepted_socket", connect_late)
+    async with serving() as stage, stage.plug_in() as plain:
+        [acceptor] = stage.server._acceptors
+        await wait_until(lambda: acceptor.opening, "the connection is accepted")
+        closing = asyncio.create_task(stage.server.close())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not closing.done()
+        go_on.set()
+        await closing
+        assert stage.events.endings == [None]
+        kinds = [message.kind for message in await plain.receive_all()]
+    assert kinds[-1] == "close"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from typing import Any
 
@@ -13,7 +14,10 @@ import telex.asyncio
 from telex import Application, ConnectionClosedError, Limits, Message
 from telex.application.dispatcher import Dispatcher
 from telex.application.peer import Peer
+from telex.asyncio.server_driver import ServerDriver
+from telex.asyncio.server_loop import ServerLoop
 from telex.connection.times import LOOK_SECONDS
+from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 
 from .stage import PATIENCE, in_loop, serving, wait_until
@@ -95,6 +99,18 @@ async def test_a_handler_of_a_connection_that_is_gone_still_counts() -> None:
         assert registry.bytes_held >= 300_000
         gate.set()
         await wait_until(lambda: registry.bytes_held == 0, "nothing is held")
+
+
+def test_call_of_a_thread_after_the_event_loop_has_closed_says_that_the_server_has_ended() -> None:
+    """The error is the same as after a shutdown, although nobody has closed the server."""
+    loop = asyncio.new_event_loop()
+    registry = Registry(Application(), Limits(), Greeting("test"), None, None, None)
+    with socket.socket() as sock:
+        driver = ServerDriver(ServerLoop(loop, registry), sock, "a peer")
+        loop.close()
+        with pytest.raises(ConnectionClosedError, match="the server was shut down") as caught:
+            driver.post(print)
+    assert (caught.value.by, caught.value.code) == ("us", "shutting-down")
 
 
 @pytest.mark.parametrize("uvloop", [False, True], ids=["asyncio", "uvloop"])

@@ -46,6 +46,11 @@ class Driven:
         if self.connection.is_finished:
             self.registry.remove(self)
 
+    def break_off(self, fault: Exception) -> None:
+        """End the connection for a fault of the server."""
+        self.registry.break_off(self, fault, 0.0)
+        self.registry.remove(self)
+
     def refuse(self, code: str, why: str) -> None:
         """Tell the peer why it is not served."""
         self.connection.refuse(code, why, 0.0)
@@ -149,6 +154,24 @@ def test_fault_of_the_server_ends_its_connection_and_is_logged_once(
     assert lines(caplog) == ["a peer: ended by a fault of this server"]
     assert caplog.records[0].exc_info
     assert registry.drivers == {other}
+
+
+def test_fault_at_a_deadline_ends_its_connection_only(caplog: pytest.LogCaptureFixture) -> None:
+    """The deadlines of the other connections are handled in the same look."""
+
+    class Faulty(Driven):
+        """A driver whose turn fails."""
+
+        def turn(self) -> None:
+            raise ValueError("a mistake")
+
+    registry = registry_with()
+    drivers = [Faulty(registry, "a peer"), Driven(registry, "another"), Driven(registry, "a third")]
+    registry.handle_deadlines(max(driver.connection.next_deadline for driver in drivers))
+    assert not any(driver.connection.is_served for driver in drivers)
+    assert [line for line in lines(caplog) if "fault" in line] == [
+        "a peer: ended by a fault of this server"
+    ]
 
 
 def test_one_connection_more_than_may_be_is_told_so() -> None:

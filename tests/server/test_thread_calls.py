@@ -28,6 +28,21 @@ def test_calls_are_made_in_their_order_and_the_first_wakes() -> None:
     assert woken == [0, 3]
 
 
+def test_call_that_raises_is_logged_and_the_calls_behind_it_are_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log has the traceback; the server's thread goes on."""
+    made: list[str] = []
+    calls = ThreadCalls(lambda: None)
+    calls.post(int, "no number")
+    calls.post(made.append, "second")
+    calls.make()
+    assert made == ["second"]
+    [record] = caplog.records
+    assert record.getMessage() == "a call from another thread failed"
+    assert record.exc_info
+
+
 def test_thread_waits_while_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the bound a thread waits until the server has made the calls; nothing is lost."""
     monkeypatch.setattr(thread_calls, "MAX_BYTES", 1_000)

@@ -110,3 +110,22 @@ def test_accepting_rests_on_a_socket_that_does_not_listen(
         loop.forget(accepting)
     loop.close()
     assert caplog.text.count("new connections have to wait: invalid argument") == 1
+
+
+def test_acceptor_that_rested_twice_is_forgotten_when_closed() -> None:
+    """A server that ends while its acceptor rests accepts once more; then no rest is left."""
+    loop = Loop(Registry(echoing(), Limits(), Greeting("test"), None, None, None))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as connection,
+    ):
+        accepting = Acceptor(Listener(connection), loop)
+        loop.watch(accepting, READ)
+        for _ in range(2):
+            accepting.ready(READ)
+        loop.forget(accepting)
+    rested = loop.now + acceptor.REST_SECONDS
+    while loop.now < rested:
+        loop.turn(rested)
+    assert not accepting.watched
+    loop.close()

@@ -160,8 +160,9 @@ class Stage:
 
     def turns(self) -> None:
         """Let the server do all that it can do without waiting."""
-        while self.loop.has_work():
-            self.loop.turn(time.monotonic())
+        loop = self.loop
+        while loop.unsent or loop.calls or loop._selector.select(0):
+            loop.turn(time.monotonic())
 
     @property
     def answered(self) -> set[int]:

@@ -1,7 +1,7 @@
 """The user's handlers: registered by subject, and found by subject.
 
 An application works without a server and on every front-end alike, so this module must never know
-a socket, a thread or an event loop. Running handlers is ``session``'s part.
+a socket, a thread or an event loop. Running handlers is ``dispatcher``'s part.
 """
 
 from __future__ import annotations

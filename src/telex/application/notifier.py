@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     """What is called at an event, with the peer and the facts."""
 
 _OBSERVER_FAILED: Final = "%s: the observer failed"
-OBSERVER_FAILED = _OBSERVER_FAILED  # goes with application/session.py
 
 logger: Final = safe_logger("telex.server")
 
@@ -55,12 +54,6 @@ class Notifier:
         self.disconnected: Final = _notified("disconnected", everybody)
         self.follows_handlers: Final = bool(self.handler_started or self.handler_ended)
         """Whether anybody is notified when handlers begin or end."""
-
-    @property
-    def follows_messages(self) -> bool:  # goes with application/watched.py
-        """Whether anybody is notified of what becomes of messages after they have come."""
-        outcomes = (self.message_failed, self.message_sent, self.data_sent)
-        return self.follows_handlers or any(event is not None for event in outcomes)
 
 
 def notify(event: Event | None, peer: Peer, *facts: object) -> None:

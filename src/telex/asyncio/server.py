@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
-from telex.asyncio.server_loop import LAST_TURNS, ServerLoop
+from telex.asyncio.server_loop import ServerLoop
 from telex.asyncio.signals import handling
 from telex.asyncio.waiting import wake
 from telex.log import safe_logger
 from telex.observation.serving import open_observed
+from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
 
 if TYPE_CHECKING:
@@ -188,6 +189,9 @@ class Server:
             for acceptor in self._acceptors:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
                 acceptor.close()
+            # Only connections that are in the registry are drained.
+            opening = (task for acceptor in self._acceptors for task in acceptor.opening)
+            await asyncio.gather(*opening, return_exceptions=True)
             await self._drain()
             self._server.registry.cut_off(time.monotonic())
             await self._server.end_handlers(self._hurry)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from telex.asyncio.driver import Driver
 from telex.asyncio.handler_tasks import HandlerTasks
-from telex.errors import ConnectionClosedError
 from telex.server import driver
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class ServerDriver(Driver, driver.ServerDriver):
     def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
         """Have a function called in the loop's thread; see ``ThreadCalls.post``."""
         if self.loop.is_closed():
-            raise ConnectionClosedError("us", "the event loop of the server is closed")
+            self._server.calls.end()  # nobody has closed the server; its thread makes no calls
         super().post(function, *arguments, size=size)
 
     def flush(self) -> None:

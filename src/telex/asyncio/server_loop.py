@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from telex.asyncio.waiting import wake
 from telex.connection.times import LOOK_SECONDS
 from telex.log import safe_logger
+from telex.server.registry import LAST_TURNS
 from telex.server.thread_calls import ThreadCalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from telex.server.registry import Registry, ServedDriver
-
-LAST_TURNS: Final = 8
-"""Turns of the event loop that handlers get which need no more than that, when a server ends."""
 
 CLEAN_UP_SECONDS: Final = 5.0
 """How long a handler that was cancelled may take to end."""

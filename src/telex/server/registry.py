@@ -34,6 +34,15 @@ if TYPE_CHECKING:
 MAX_REFUSED_CONNECTIONS: Final = 256
 """Connections above ``max_connections`` that still get an error with the reason."""
 
+LAST_TURNS: Final = 32
+"""Turns of the loop that a server takes before it says goodbye to its peers.
+
+In these turns the server receives what its peers have sent already, and handlers of asyncio go on
+that wait for nothing else. A turn receives 64 KiB of a connection, or more: together 2 MiB, more
+than a socket of Linux buffers at first (128 KiB, ``tcp_rmem`` in tcp(7)). The number is bounded,
+because a peer may go on sending.
+"""
+
 logger: Final = safe_logger("telex.server")
 
 
@@ -48,6 +57,9 @@ class ServedDriver(Driver, Protocol):
 
     def turn(self) -> None:
         """Send, go on with held messages, and decide what to wait for."""
+
+    def break_off(self, fault: Exception) -> None:
+        """End this connection for a fault of this server."""
 
 
 class Registry:
@@ -209,11 +221,17 @@ class Registry:
     # All of them
 
     def handle_deadlines(self, now: float) -> None:
-        """Handle passed deadlines; call it every ``LOOK_SECONDS``, after receiving."""
+        """Handle passed deadlines; call it every ``LOOK_SECONDS``, after receiving.
+
+        A connection for which that raises an exception is ended; the others are served.
+        """
         for driver in list(self.drivers):
-            if driver.connection.next_deadline <= now:
-                driver.connection.handle_deadline(now)
-                driver.turn()
+            try:
+                if driver.connection.next_deadline <= now:
+                    driver.connection.handle_deadline(now)
+                    driver.turn()
+            except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+                driver.break_off(fault)
 
     def leave(self, now: float) -> None:
         """Begin to shut down: each connection ends when all that its peer sent is answered."""

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from telex.errors import ConnectionClosedError, WaitTimeoutError
+from telex.log import safe_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,8 @@ MAX_BYTES: Final = 1024 * 1024
 
 WAIT_SECONDS: Final = 10.0
 """How long a thread waits for room before ``post`` raises."""
+
+logger: Final = safe_logger("telex.server")
 
 
 class _Call(NamedTuple):
@@ -66,23 +69,33 @@ class ThreadCalls:
             self._wake()
 
     def make(self) -> None:
-        """Make the calls that were posted until now, and wake the threads that wait for room."""
+        """Make the calls that were posted until now, and wake the threads that wait for room.
+
+        The exception of a call is logged; the calls behind that one are made all the same.
+        """
         if not self._calls:
             return
         with self._has_room:
             calls, self._calls, self._size = self._calls, [], 0
             self._has_room.notify_all()
         for call in calls:
-            call.function(*call.arguments)
+            try:
+                call.function(*call.arguments)
+            except Exception:
+                logger.exception("a call from another thread failed")
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def close(self) -> None:
-        """Accept no more calls, and make those that still wait."""
+    def end(self) -> None:
+        """Accept no more calls; any thread may call this. Harmless when repeated."""
         with self._has_room:
             self._is_closed = True
             self._has_room.notify_all()
+
+    def close(self) -> None:
+        """Accept no more calls, and make those that still wait."""
+        self.end()
         self.make()
 
     def _can_go_on(self) -> bool:

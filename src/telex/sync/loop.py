@@ -37,7 +37,7 @@ class Loop:
         """Calls of other threads."""
         self._selector: Final = selectors.DefaultSelector()
         self._next_look = 0.0
-        self._resting: list[Pollable] = []
+        self._resting: set[Pollable] = set()
         self._rest_until = math.inf
         self.watch(self.wakeup, READ)
 
@@ -56,14 +56,13 @@ class Loop:
     def rest(self, pollable: Pollable, seconds: float) -> None:
         """Do not poll for so many seconds, then poll for reading again."""
         self.watch(pollable, 0)
-        self._resting.append(pollable)
+        self._resting.add(pollable)  # once, even if it rests already
         self._rest_until = self.now + seconds
 
     def forget(self, pollable: Pollable) -> None:
         """Poll no longer: the socket is about to be closed."""
         self.watch(pollable, 0)
-        if pollable in self._resting:
-            self._resting.remove(pollable)
+        self._resting.discard(pollable)
 
     def turn(self, until: float = math.inf) -> None:
         """Wait until something can be done, at the latest until ``until``, and do it."""
@@ -83,10 +82,6 @@ class Loop:
         if now >= self._rest_until:
             self._end_rest()
 
-    def has_work(self) -> bool:
-        """Say whether a turn would find something to do without waiting."""
-        return bool(self.unsent or self.calls or self._selector.select(0))
-
     def close(self) -> None:
         """Give back what the loop itself holds; the pollables close their own sockets."""
         self._selector.close()
@@ -94,7 +89,7 @@ class Loop:
         self.calls.close()
 
     def _end_rest(self) -> None:
-        resting, self._resting = self._resting, []
+        resting, self._resting = self._resting, set()
         self._rest_until = math.inf
         for pollable in resting:
             self.watch(pollable, READ)

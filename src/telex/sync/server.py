@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.log import safe_logger
 from telex.observation.serving import open_observed
+from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
 from telex.sync.acceptor import Acceptor
 from telex.sync.loop import READ, Loop
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from telex.network.listener import Listener, SharedAddress
     from telex.security.tokens import Tokens
     from telex.server.registry import Registry
-
-_LAST_TURNS: Final = 32
-"""Turns in which a server that shuts down takes what its peers have sent already."""
 
 logger: Final = safe_logger("telex.server")
 
@@ -193,7 +191,7 @@ class Server:
         for acceptor in self._acceptors:
             acceptor.ready(READ)  # those who wait to be accepted are told goodbye too
         self._stop_listening()
-        for _ in range(_LAST_TURNS):
+        for _ in range(LAST_TURNS):
             self._loop.turn(until=0.0)
         self._registry.leave(time.monotonic())
         while self._registry.drivers and time.monotonic() < deadline:
