@@ -135,6 +135,44 @@ async def test_generators_end_with_the_connection() -> None:
 
 
 @in_loop
+async def test_a_generator_is_cancelled_once() -> None:
+    """What it awaits when it is closed is not cancelled by the turns of its connection."""
+    app = Application()
+    is_closing, may_end = asyncio.Event(), asyncio.Event()
+    ended: list[str] = []
+
+    @app.on("endless")
+    async def endless(message: Message) -> Any:
+        try:
+            while True:
+                yield b"x" * 10_000
+        finally:
+            is_closing.set()
+            try:
+                await may_end.wait()
+                ended.append("in peace")
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+
+    limits = Limits(high_water=50_000)
+    async with serving(app, limits=limits) as stage, stage.plug_in() as plain:
+        plain.send(Message(b"", subject="endless", kind="request", id=1))
+        await plain.receive()
+        [driver] = stage.server._server.registry.drivers
+        plain.reset()
+        await asyncio.wait_for(is_closing.wait(), PATIENCE)
+        for _ in range(3):
+            driver.turn()
+            await asyncio.sleep(0)
+        assert not ended
+        may_end.set()
+        await wait_until(lambda: ended, "the generator is closed")
+        await stage.ending()
+    assert ended == ["in peace"]
+
+
+@in_loop
 async def test_a_part_that_cannot_be_sent_ends_the_answer() -> None:
     """What is too large or no content at all is answered as a failure, and the generator closed."""
     app = Application()

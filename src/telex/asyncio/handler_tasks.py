@@ -74,8 +74,8 @@ class HandlerTasks:
     def end_streams(self) -> None:
         """End the generators: there is nobody left to receive what they yield."""
         self._are_streams_ended = True
-        for task in self._streams:
-            task.cancel()
+        while self._streams:  # each is cancelled once: it may await something when it is closed
+            self._streams.pop().cancel()
 
     async def _work(self) -> None:
         """Run one handler after the other, as long as the dispatcher starts another in order."""
