@@ -89,6 +89,8 @@ class HandlerTasks:
                 if task.cancelling():  # which was meant for this handler, and for none after it
                     return
                 self._dispatcher.advance()
+        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            self._driver.break_off(fault)
         finally:
             self._worker = None
             self._server.task_ended()
@@ -97,6 +99,8 @@ class HandlerTasks:
         """Run a handler that keeps no order."""
         try:
             await self._run(run)
+        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            self._driver.break_off(fault)
         finally:
             self._server.task_ended()
 
