@@ -40,7 +40,8 @@ class HandlerDriver(Driver, Protocol):
 class HandlerThreads:
     """Runs handlers of one connection.
 
-    ``submit`` has a thread make a call; each message has a copy of ``context``.
+    ``submit`` has a thread make a call, and returns the future of the call where that may be
+    cancelled. Each message has a copy of ``context``.
     """
 
     __slots__ = ("_context", "_dispatcher", "_driver", "_submit")
@@ -49,7 +50,7 @@ class HandlerThreads:
         self,
         driver: HandlerDriver,
         dispatcher: Dispatcher,
-        submit: Callable[..., Future[None]],
+        submit: Callable[..., Future[None] | None],
         context: Context,
     ) -> None:
         self._driver: Final = driver
@@ -66,7 +67,8 @@ class HandlerThreads:
             call = self._submit(self._work, run, context)
         except RuntimeError:  # the server has ended, and its threads with it
             context.run(self._dispatcher.broken_off, run)
-        else:
+            return
+        if call is not None:
             call.add_done_callback(partial(self._note_cancelled, run, context))
 
     def _note_cancelled(self, run: Run, context: Context, call: Future[None]) -> None:
