@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from telex import Application, ContentError, Limits, Message, RemoteError
+from telex.application.dispatcher import Dispatcher
 from telex.application.peer import Peer
+from telex.asyncio import server_driver
+from telex.asyncio.handler_tasks import HandlerTasks
+from telex.asyncio.server_driver import ServerDriver
+from telex.asyncio.server_loop import ServerLoop
 
 from .stage import PATIENCE, in_loop, serving, wait_until
 
@@ -132,6 +137,44 @@ async def test_generators_end_with_the_connection() -> None:
         plain.reset()
         await wait_until(lambda: len(ended) == 2, "both generators are closed")
         await stage.ending()
+
+
+@in_loop
+async def test_a_generator_is_cancelled_once() -> None:
+    """What it awaits when it is closed is not cancelled by the turns of its connection."""
+    app = Application()
+    is_closing, may_end = asyncio.Event(), asyncio.Event()
+    ended: list[str] = []
+
+    @app.on("endless")
+    async def endless(message: Message) -> Any:
+        try:
+            while True:
+                yield b"x" * 10_000
+        finally:
+            is_closing.set()
+            try:
+                await may_end.wait()
+                ended.append("in peace")
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+
+    limits = Limits(high_water=50_000)
+    async with serving(app, limits=limits) as stage, stage.plug_in() as plain:
+        plain.send(Message(b"", subject="endless", kind="request", id=1))
+        await plain.receive()
+        [driver] = stage.server._server.registry.drivers
+        plain.reset()
+        await asyncio.wait_for(is_closing.wait(), PATIENCE)
+        for _ in range(3):
+            driver.turn()
+            await asyncio.sleep(0)
+        assert not ended
+        may_end.set()
+        await wait_until(lambda: ended, "the generator is closed")
+        await stage.ending()
+    assert ended == ["in peace"]
 
 
 @in_loop
@@ -268,6 +311,51 @@ async def test_a_handler_that_cancels_itself_fails_alone(concurrent: bool) -> No
                 "returned before it noticed",
                 "not cancelled",
             ]
+
+
+class Faulty:
+    """A dispatcher with a method that fails; those of a compiled class cannot be replaced."""
+
+    def __init__(self, dispatcher: Dispatcher, method: str) -> None:
+        self._dispatcher = dispatcher
+        self._method = method
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name == self._method else getattr(self._dispatcher, name)
+
+    def _fail(self, *arguments: object) -> None:
+        raise ZeroDivisionError("a mistake of the server")
+
+
+@pytest.mark.parametrize(
+    ("concurrent", "method"), [(False, "returned"), (False, "advance"), (True, "returned")]
+)
+@in_loop
+async def test_a_fault_after_a_handler_ends_its_connection(
+    concurrent: bool, method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The peer does not wait for ever, the fault is logged, and other connections are served."""
+    app = Application()
+
+    @app.on("x", concurrent=concurrent)
+    async def handle(message: Message) -> bytes:
+        return b"answer"
+
+    def faulty(server: ServerLoop, dispatcher: Dispatcher, driver: ServerDriver) -> HandlerTasks:
+        return HandlerTasks(server, cast("Dispatcher", Faulty(dispatcher, method)), driver)
+
+    async with serving(app) as stage, stage.connect() as other:
+        async with stage.plug_in() as plain:
+            with monkeypatch.context() as patch:
+                patch.setattr(server_driver, "HandlerTasks", faulty)
+                plain.send(Message(b"", subject="x", kind="request", id=1))
+                error = await stage.ending()
+        assert error is not None
+        assert "a fault of this server" in str(error)
+        assert (await other.request(b"", subject="x")).body == b"answer"
+    [record] = [one for one in caplog.records if "a fault of this server" in one.message]
+    assert isinstance((record.exc_info or [None, None])[1], ZeroDivisionError)
+    assert "never retrieved" not in caplog.text
 
 
 @in_loop

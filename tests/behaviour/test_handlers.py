@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import pytest
 
@@ -211,6 +212,38 @@ def test_generator_is_not_asked_for_more_than_goes(running: Running, blocking: b
         assert not is_closed.is_set()
         sock.close()
         assert is_closed.wait(PATIENCE)
+
+
+def test_generator_that_blocks_when_it_is_closed_keeps_nobody_waiting(
+    running: Running, door: Doorway
+) -> None:
+    """When its peer takes nothing for too long, it is closed in a thread, in its own context."""
+    user: ContextVar[str] = ContextVar("user", default="nobody")
+    users: list[str] = []
+    app = Application()
+    app.on("echo")(lambda message: message.content)
+
+    @app.on("endless", blocking=True)
+    def endless(message: Message) -> Iterator[bytes]:
+        user.set("somebody")
+        try:
+            while True:
+                yield bytes(10_000)
+        finally:
+            door.wait()
+            users.append(user.get())
+
+    limits = Limits(high_water=50_000, idle_timeout=1.0)
+    with running(app, limits=limits) as stage, stage.plug_in() as sock:
+        sock.sendall(Message("x", kind="request", id=1, subject="endless").to_bytes())
+        wait_until(lambda: door.inside, "the generator is being closed")
+        with Talker(stage.plug_in()) as other:
+            assert other.answer_to(other.ask("now", subject="echo")).content == "now"
+        assert not users
+        door.open()
+        wait_until(lambda: users, "the generator is closed")
+    assert users == ["somebody"]
+    assert all(name.startswith("telex-handler") for name in door.threads)
 
 
 def test_generator_ends_when_the_connection_is_refused(running: Running) -> None:

@@ -22,12 +22,12 @@ user: ContextVar[str] = ContextVar("user", default="nobody")
 class Driver:
     """A driver without a socket, whose outcomes are taken by the test."""
 
-    def __init__(self, app: Application) -> None:
-        registry = Registry(app, Limits(), Greeting("test"), None, None, None)
+    def __init__(self, app: Application, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        registry = Registry(app, self.limits, Greeting("test"), None, None, None)
         self.threads = Threads(2)
         self.connection = registry.connection(0.0)
         self.faults: list[Exception] = []
-        self.limits = Limits()
         self.user_id = None
         self.dispatcher: Dispatcher = registry.dispatcher(
             self.connection, self, "peer", self._run_elsewhere
@@ -64,8 +64,12 @@ class Driver:
     def take_outcomes(self) -> None:
         """Take outcomes until no handler is at work."""
         while self.connection.handlers_running:
-            assert self._has_call.acquire(timeout=10)
-            self._calls.pop(0)()
+            self.take_outcome()
+
+    def take_outcome(self) -> None:
+        """Take the next outcome when there is one."""
+        assert self._has_call.acquire(timeout=10)
+        self._calls.pop(0)()
 
     def _run_elsewhere(self, run: Run) -> None:
         HandlerThreads(self, self.dispatcher, self.threads.submit, copy_context()).start(run)
@@ -121,6 +125,67 @@ def test_a_generator_whose_part_cannot_be_sent_is_closed_in_a_thread() -> None:
     handled(unfit)
     assert threading.main_thread() not in closed_by
     assert len(closed_by) == 1
+
+
+class Endless:
+    """A generator that blocks, and waits with its second part until output has gone."""
+
+    def __init__(self) -> None:
+        self.closed: list[tuple[str, bool]] = []
+        app = Application()
+        app.on(blocking=True)(self.handle)
+        self.driver = Driver(app, Limits(high_water=1000))
+        self.connection = self.driver.connection
+        self.driver.dispatcher.received(0, [Message("x")])
+        while not self.connection.generators_waiting:
+            self.driver.take_outcome()
+        assert self.connection.bytes_at_work > 0
+
+    def handle(self, message: Message) -> Iterator[bytes]:
+        """Yield for ever; note by which thread, and in which context, this is closed."""
+        user.set("somebody")
+        try:
+            while True:
+                yield bytes(2000)
+        finally:
+            by_main_thread = threading.current_thread() is threading.main_thread()
+            self.closed.append((user.get(), by_main_thread))
+
+    def is_finished_once(self) -> bool:
+        """Say whether the connection counts neither the handler nor its message any longer."""
+        return (self.connection.handlers_running, self.connection.bytes_at_work) == (0, 0)
+
+
+def test_a_generator_that_waits_for_room_is_closed_in_a_thread() -> None:
+    """The end of the connection has a thread close the generator, in the message's context."""
+    endless = Endless()
+    endless.driver.dispatcher.close()
+    endless.driver.take_outcomes()
+    assert endless.closed == [("somebody", False)]
+    assert endless.is_finished_once()
+
+
+def test_a_generator_is_closed_after_the_threads_have_ended() -> None:
+    """Without threads the server's own one closes the generator, in the message's context."""
+    endless = Endless()
+    endless.driver.threads.shutdown()
+    endless.driver.dispatcher.close()
+    assert endless.closed == [("somebody", True)]
+    assert endless.is_finished_once()
+
+
+def test_a_generator_is_closed_whose_closing_was_cancelled() -> None:
+    """A step that still waits for a thread when the threads end is not lost."""
+    endless = Endless()
+    threads, is_over = endless.driver.threads, threading.Event()
+    for _ in range(2):
+        threads.submit(is_over.wait)
+    endless.driver.dispatcher.close()
+    assert not endless.closed
+    threads.shutdown(wait=False, cancel_futures=True)
+    is_over.set()
+    assert endless.closed == [("somebody", True)]
+    assert endless.is_finished_once()
 
 
 def test_a_fault_while_an_outcome_is_taken_ends_the_connection(

@@ -68,7 +68,8 @@ class Dispatcher:
 
     ``run_elsewhere`` runs a handler, or the next step of its generator, in a thread or an event
     loop, and hands the outcome to ``returned``, ``yielded``, ``exhausted``, ``broken_off`` or
-    ``failed``. ``notifier`` is None where nobody observes what becomes of messages.
+    ``failed``. Where a run ``is_unwanted``, only its generator should be closed there, and
+    ``broken_off`` called. ``notifier`` is None where nobody observes what becomes of messages.
     """
 
     __slots__ = (
@@ -146,7 +147,11 @@ class Dispatcher:
         stalled, self._stalled = self._stalled, None
         self._connection.generators_waiting = 0
         for run in stalled or ():
-            self.broken_off(run)
+            if run.handler.blocking:  # what the generator does when it is closed may block too
+                run.is_unwanted = True
+                self._run_elsewhere(run)
+            else:
+                self.broken_off(run)
         self._connection.ending.dropped += len(self._connection.unread.clear())
 
     # What comes of a handler that runs elsewhere

@@ -74,8 +74,8 @@ class HandlerTasks:
     def end_streams(self) -> None:
         """End the generators: there is nobody left to receive what they yield."""
         self._are_streams_ended = True
-        for task in self._streams:
-            task.cancel()
+        while self._streams:  # each is cancelled once: it may await something when it is closed
+            self._streams.pop().cancel()
 
     async def _work(self) -> None:
         """Run one handler after the other, as long as the dispatcher starts another in order."""
@@ -89,6 +89,8 @@ class HandlerTasks:
                 if task.cancelling():  # which was meant for this handler, and for none after it
                     return
                 self._dispatcher.advance()
+        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            self._driver.break_off(fault)
         finally:
             self._worker = None
             self._server.task_ended()
@@ -97,6 +99,8 @@ class HandlerTasks:
         """Run a handler that keeps no order."""
         try:
             await self._run(run)
+        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            self._driver.break_off(fault)
         finally:
             self._server.task_ended()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from telex.application.peer import Driver
@@ -16,6 +17,7 @@ from telex.errors import ConnectionClosedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
     from contextvars import Context
 
     from telex.application.dispatcher import Dispatcher, Run
@@ -38,7 +40,8 @@ class HandlerDriver(Driver, Protocol):
 class HandlerThreads:
     """Runs handlers of one connection.
 
-    ``submit`` has a thread make a call; each message has a copy of ``context``.
+    ``submit`` has a thread make a call, and returns the future of the call where that may be
+    cancelled. Each message has a copy of ``context``.
     """
 
     __slots__ = ("_context", "_dispatcher", "_driver", "_submit")
@@ -47,7 +50,7 @@ class HandlerThreads:
         self,
         driver: HandlerDriver,
         dispatcher: Dispatcher,
-        submit: Callable[..., object],
+        submit: Callable[..., Future[None] | None],
         context: Context,
     ) -> None:
         self._driver: Final = driver
@@ -61,9 +64,17 @@ class HandlerThreads:
         if context is None:
             context = run.context = self._context.copy()
         try:
-            self._submit(self._work, run, context)
+            call = self._submit(self._work, run, context)
         except RuntimeError:  # the server has ended, and its threads with it
-            self._dispatcher.broken_off(run)
+            context.run(self._dispatcher.broken_off, run)
+            return
+        if call is not None:
+            call.add_done_callback(partial(self._note_cancelled, run, context))
+
+    def _note_cancelled(self, run: Run, context: Context, call: Future[None]) -> None:
+        """End a run whose step waited for a thread when the server, in this thread, has ended."""
+        if call.cancelled():
+            context.run(self._dispatcher.broken_off, run)
 
     def _work(self, run: Run, context: Context) -> None:
         """Do a step in a context, and hand the outcome over; then the next step may begin."""

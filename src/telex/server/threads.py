@@ -85,10 +85,10 @@ class Threads(Executor):
         """Take no more calls, and end each thread when it has nothing left to do."""
         with self._lock:
             self._is_closed = True
-            if cancel_futures:
-                self._cancel_waiting()
-            for _ in self._threads:
-                self._calls.put(None)
+        if cancel_futures:  # without the lock: who is told of that may want to submit again
+            self._cancel_waiting()
+        for _ in self._threads:
+            self._calls.put(None)
         if wait:
             for thread in self._threads:
                 thread.join()
