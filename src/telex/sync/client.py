@@ -16,7 +16,6 @@ from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
 from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
 from telex.client.preparing import prepared
-from telex.conversation.states import Phase
 from telex.errors import TelexError, WaitTimeoutError
 from telex.sync.deadlines import moment_in
 from telex.sync.dialing import dial
@@ -79,10 +78,10 @@ def connect(
     )
     driver, peer_address = dial(options, deadline)
     try:
-        conversation = driver.connection.conversation
-        if conversation.phase is Phase.GREETING:
+        connection = driver.connection
+        if connection.awaits_welcome:
             driver.flush()
-            if not driver.wait(lambda: conversation.phase is not Phase.GREETING, deadline):
+            if not driver.wait(lambda: not connection.awaits_welcome, deadline):
                 driver.check_usable()
                 raise options.no_welcome_error(timeout)
         driver.check_open()
