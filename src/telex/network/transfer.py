@@ -99,7 +99,7 @@ def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
 
 
 def transmit_some(sock: socket.socket, sender: Sender, most: int, now: float) -> None:
-    """Send at most ``most`` bytes with one system call; else as ``transmit``."""
+    """Send at most ``most`` bytes with one system call; never end the output; raises nothing."""
     pieces = _bounded(sender.data_to_send(), most)
     try:
         if pieces:
