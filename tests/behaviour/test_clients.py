@@ -212,6 +212,37 @@ def test_iteration_ends_when_this_side_closes(connect: Connect, running: Running
             connection.close()
 
 
+@pytest.mark.parametrize("iterates", [False, True], ids=["receive", "iteration"])
+def test_a_peer_that_reads_no_more_is_still_heard(
+    connect: Connect, tmp_path: Path, iterates: bool
+) -> None:
+    """Sending fails; a message that comes later is received, and then the reason is told."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/socket")
+        listener.listen()
+        connection = connect(f"unix://{tmp_path}/socket")
+        peer, _address = listener.accept()
+    with peer:
+        peer.shutdown(socket.SHUT_RD)
+        wait_until(lambda: not is_sent(connection, "x"), "sending fails")
+        waiting = Background(
+            lambda: next(iter(connection)) if iterates else connection.receive(PATIENCE)
+        )
+        peer.sendall(SMALL)
+        assert waiting.wait_for(Message).content == "small"
+    with pytest.raises(ConnectionClosedError, match="it receives no more"):
+        next(iter(connection)) if iterates else connection.receive(PATIENCE)
+
+
+def is_sent(connection: Client, content: object) -> bool:
+    """Send, and say whether the connection took it."""
+    try:
+        connection.send(content)
+    except ConnectionClosedError:
+        return False
+    return True
+
+
 def test_clean_end_is_told_to_who_waits_for_more(pair: Pair) -> None:
     """Receive and send say who ended the connection, and every time again."""
     with pair() as (connection, peer):

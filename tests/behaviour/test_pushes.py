@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from telex import Application, Message, RequestTimeoutError
+from telex import Application, ConnectionClosedError, Message, RequestTimeoutError
 from telex.application.peer import Peer
 from tests.behaviour.stage import (
     PATIENCE,
@@ -16,6 +17,7 @@ from tests.behaviour.stage import (
     Connect,
     Serve,
     receive_some,
+    wait_until,
     wait_until_still,
 )
 from tests.behaviour.transports import over_networks
@@ -153,3 +155,46 @@ def test_a_client_that_waits_for_nothing_holds_one_inbox(
             assert len(connection.receive(PATIENCE).body) == MEBIBYTE
         pushing.check()
     assert held <= INBOX + NETWORK
+
+
+def test_a_peer_that_reads_no_more_cannot_push_more_than_an_inbox(
+    connect: Connect, tmp_path: Path
+) -> None:
+    """Sending fails, and why is looked for behind what waits, but not past a full inbox."""
+    count = 1024
+    message = Message(bytes(64 * 1024)).to_bytes()
+    pushed = 0
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/socket")
+        listener.listen()
+        connection = connect(f"unix://{tmp_path}/socket")
+        sock, _address = listener.accept()
+    with sock:
+        sock.settimeout(2 * PATIENCE)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+
+        def push() -> None:
+            nonlocal pushed
+            for _ in range(count):
+                sock.sendall(message)
+                pushed += len(message)
+
+        pushing = Background(push)
+        wait_until_still(lambda: pushed)
+        held_before = pushed
+        sock.shutdown(socket.SHUT_RD)
+
+        def send_fails() -> bool:
+            try:
+                connection.send("x")
+            except ConnectionClosedError:
+                return True
+            return False
+
+        wait_until(send_fails, "sending fails")
+        wait_until_still(lambda: pushed)
+        held = pushed
+        for _ in range(count):
+            assert len(connection.receive(PATIENCE).body) == 64 * 1024
+        pushing.check()
+    assert held <= max(held_before, INBOX + MEBIBYTE // 4)

@@ -105,6 +105,16 @@ def test_everything_lost_is_counted_in_the_final_error() -> None:
     assert ending.closed_error().__cause__ is cause
 
 
+def test_an_interruption_is_told_with_what_is_unsent() -> None:
+    """Whoever closes later need not be told again."""
+    ending, _, output = ending_of()
+    output.add([b"12345"])
+    error = ending.interrupted_error()
+    assert (error.by, error.unsent) == ("us", 5)
+    assert "interrupted while bytes were on their way" in str(error)
+    assert ending.was_told
+
+
 def test_what_was_unsent_at_the_end_stays_so() -> None:
     """Bytes that are let go of afterwards were lost all the same."""
     ending, _, output = ending_of()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from telex import ConnectionClosedError, Message
 from telex.connection.unread import INBOX_SIZE, STALL_SECONDS
+from telex.conversation.greeting import Greeting
 from tests.connection.pump import Pair
 
 GONE = ConnectionClosedError("peer", "it is gone")
@@ -17,6 +18,15 @@ def test_more_may_come_until_the_peer_has_ended_or_the_connection_is_cut() -> No
     assert (before, pair.client.connection.may_receive) == (True, False)
     pair.server.connection.cut_off(GONE, pair.now)
     assert not pair.server.connection.may_receive
+
+
+def test_a_welcome_is_awaited_until_the_greeting_is_answered() -> None:
+    """Where nothing is to be greeted, no welcome is awaited."""
+    pair = Pair(client_greeting=Greeting("client", keepalive=True))
+    before = pair.client.connection.awaits_welcome
+    pair.settle()
+    assert (before, pair.client.connection.awaits_welcome) == (True, False)
+    assert not Pair().client.connection.awaits_welcome
 
 
 def test_more_may_be_said_until_either_side_has_ended() -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from telex.asyncio.driver import Driver
 from telex.asyncio.waiting import Waiters, until, wake
 from telex.client.answers import raise_error_of
-from telex.conversation.states import Phase
 from telex.network.resolver import name_of
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class ClientDriver(Driver):
         Raises ConnectionClosedError when the connection ends instead.
         """
         connection = self.connection
-        while connection.is_open and connection.conversation.phase is Phase.GREETING:
+        while connection.is_open and connection.awaits_welcome:
             if not await self.arrivals.wait(deadline):
                 return False
         self.check_open()

@@ -14,7 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Final, cast
 
 from telex.network.os_errors import ended_by
-from telex.network.transfer import transmit
+from telex.network.transfer import REST_CALLS, transmit
 
 if TYPE_CHECKING:
     import socket
@@ -147,9 +147,9 @@ class Driver(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the loss of the transport."""
+        self.is_lost = True
         if isinstance(exc, OSError):
             self._receive_rest()
-        self.is_lost = True
         self._in_transport = 0
         self.connection.lost(ended_by(exc), time.monotonic())
         self.lost()
@@ -187,13 +187,18 @@ class Driver(asyncio.BufferedProtocol):
         return len(data)
 
     def _receive_rest(self) -> None:
-        """Take what had come before sending failed; asyncio forgets it.
+        """Take what had come before sending failed, with ``REST_CALLS`` at most.
 
-        Where the loop has closed the socket already, there is no more to take.
+        While the connection does not want to read, the rest waits in the network. That cannot be
+        where the transport is lost: asyncio closes the socket then. Where the loop has closed the
+        socket already, there is no more to take.
         """
         if self.socket.fileno() >= 0:
             with contextlib.suppress(OSError):
-                while size := self.socket.recv_into(self._buffer):
+                for _ in range(REST_CALLS):
+                    is_wanted = self.is_lost or self.connection.wants_to_read
+                    if not (is_wanted and (size := self.socket.recv_into(self._buffer, _PIECE))):
+                        return
                     self.buffer_updated(size)
 
 

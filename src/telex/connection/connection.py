@@ -26,6 +26,7 @@ from telex.connection.wrapping import Wrapping
 from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.conversation import Conversation
 from telex.conversation.greeting import Greeting
+from telex.conversation.states import Phase
 from telex.errors import ConnectionClosedError
 from telex.limits import Limits
 from telex.wire.message import Message
@@ -274,9 +275,7 @@ class Connection:
     def may_receive(self) -> bool:
         """Whether messages or answers may still come that the program would get."""
         closing = self.closing
-        if closing.input_ended or closing.is_cut:
-            return False
-        return self.conversation.is_open
+        return self.conversation.is_open and not (closing.input_ended or closing.is_cut)
 
     @property
     def is_finished(self) -> bool:
@@ -294,6 +293,11 @@ class Connection:
     def is_established(self) -> bool:
         """Whether messages can be sent: there is no layer, or it is agreed on."""
         return self._wrapping is None or self._wrapping.is_established
+
+    @property
+    def awaits_welcome(self) -> bool:
+        """Whether a greeting was said or is demanded, and its answer is not there yet."""
+        return self.conversation.phase is Phase.GREETING
 
     @property
     def is_open(self) -> bool:
@@ -388,10 +392,8 @@ class Connection:
         elif self.is_established or self.conversation.is_over:
             sent: i64 = self._output.sent if self._is_backed_up else -1
             self._times.look(now, is_reading=self._is_reading, sent=sent)
-        else:
-            error = self._times.late_handshake(now)
-            if error is not None:
-                self.cut_off(error, now)
+        elif (error := self._times.late_handshake(now)) is not None:
+            self.cut_off(error, now)
 
     # Inside
 

@@ -161,6 +161,12 @@ class Ending:
             error = self._conversation.closed_error()
         return self.complete(error)
 
+    def interrupted_error(self) -> ConnectionClosedError:
+        """Return the error for a connection that an exception has left half-way, which is told."""
+        self.was_told = True
+        reason = "it was interrupted while bytes were on their way"
+        return ConnectionClosedError("us", reason, unsent=self.unsent)
+
     def reason(self) -> ConnectionClosedError:
         """Return a new error that says why the connection ended; nobody is told by that."""
         was_told = self.was_told

@@ -22,6 +22,11 @@ MAX_BYTES: Final = 1024 * 1024 * 1024
 """Bytes sent at most in one system call: macOS refuses 2 GiB and more."""
 
 
+REST_CALLS: Final = 256
+"""System calls at most that receive what had come before sending failed: 16 MiB, more than waits
+in a socket. Without a bound, a peer that goes on sending would decide how long they take."""
+
+
 class Sender(Protocol):
     """The sending side of a ``Connection``; see there."""
 
@@ -94,7 +99,7 @@ def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
 
 
 def transmit_some(sock: socket.socket, sender: Sender, most: int, now: float) -> None:
-    """Send at most ``most`` bytes with one system call; else as ``transmit``."""
+    """Send at most ``most`` bytes with one system call; never end the output; raises nothing."""
     pieces = _bounded(sender.data_to_send(), most)
     try:
         if pieces:

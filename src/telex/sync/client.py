@@ -16,7 +16,6 @@ from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
 from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
 from telex.client.preparing import prepared
-from telex.conversation.states import Phase
 from telex.errors import TelexError, WaitTimeoutError
 from telex.sync.deadlines import moment_in
 from telex.sync.dialing import dial
@@ -50,18 +49,19 @@ def connect(
 ) -> Connection:
     """Connect to a server and return the connection.
 
-    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``. All that a name
-    stands for is tried in turn, within ``timeout`` seconds together (``None``: as long as it
-    takes). ``token`` is the secret by which the server knows this client. With ``keepalive`` each
-    side notices when the other one is gone without a word: this side answers pings, and sends its
-    own, while a thread waits in one of the connection's methods. ``tls`` is for ``tls://``; without
-    it the server's certificate is verified with the system's authorities, for the host of the
-    address or for ``server_hostname``. ``insecure`` allows a token over ``tcp://`` beyond this
-    machine.
+    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``. If the host name has
+    several addresses, they are tried one after the other. ``timeout`` is for all attempts together,
+    in seconds (``None``: no limit). ``token`` is the secret that proves the client's name to the
+    server. With ``keepalive`` both sides send pings, so that each notices when the other is gone;
+    this side sends and answers pings only while a thread waits in a method of the connection.
+    ``tls`` is for ``tls://``; without ``tls``, the server's certificate is verified with the
+    system's authorities. The certificate must be for the host of the address, or for
+    ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to another machine.
 
-    Raises AddressError for a malformed address, and for one where others could read the token,
-    ConnectError, with every reason, when no connection can be made, and ConnectionClosedError with
-    code ``unauthorized`` when the token is refused.
+    Raises AddressError for a malformed address, and for an address where others could read the
+    token, and ContentError for a token that cannot be written. Raises ConnectError, with every
+    reason, when no connection can be made, and ConnectionClosedError with code ``unauthorized``
+    when the server refuses the token.
 
     >>> connect("tcp://127.0.0.1:1")
     Traceback (most recent call last):
@@ -79,10 +79,10 @@ def connect(
     )
     driver, peer_address = dial(options, deadline)
     try:
-        conversation = driver.connection.conversation
-        if conversation.phase is Phase.GREETING:
+        connection = driver.connection
+        if connection.awaits_welcome:
             driver.flush()
-            if not driver.wait(lambda: conversation.phase is not Phase.GREETING, deadline):
+            if not driver.wait(lambda: not connection.awaits_welcome, deadline):
                 driver.check_usable()
                 raise options.no_welcome_error(timeout)
         driver.check_open()
@@ -93,15 +93,18 @@ def connect(
 
 
 class Connection:
-    """A connection to a server, for any number of threads; made by ``connect()``.
+    """A connection to a server, shared by any number of threads; made by ``connect()``.
 
-    As a context manager it closes at the end, and waits for the peer to have read everything. As an
-    iterator it gives the messages that come, and ends when the peer ends the connection.
+    As a context manager, the connection is closed at the end of the block, which waits until the
+    peer has read everything. As an iterator, the connection gives the messages that arrive, and
+    stops when the peer closes the connection.
 
-    The work is done in the threads that call: while none does, nothing is received, and pings of
-    the server wait for their answer. Ctrl-C, and whatever else a signal handler raises, leaves the
-    connection usable: a message that was begun is finished before the next one. Where that cannot
-    be (it came just while bytes were handed over), the connection is closed, and says so.
+    The connection has no thread of its own. While no thread is in one of its methods, nothing is
+    received, and pings of the server are not answered. If Ctrl-C or another signal handler
+    interrupts a method with an exception, the connection stays usable: a message that was sent in
+    part is completed before the next one. If this is not possible, because the exception came while
+    the system took bytes, the connection is closed, and the next method raises
+    ConnectionClosedError with this reason.
 
     >>> import threading, telex
     >>> app = telex.Application()
@@ -117,9 +120,9 @@ class Connection:
 
     def __init__(self, driver: SharedConnection, address: Address, peer_address: str) -> None:
         self.address: Final = address
-        """What was connected to."""
+        """The address that was connected to, as given."""
         self.peer_address: Final = peer_address
-        """Where the peer actually is, such as ``127.0.0.1:7766``."""
+        """The actual address of the peer, such as ``127.0.0.1:7766``."""
         self._driver: Final = driver
         self._conversation: Final = driver.connection.conversation
         # Whatever is sent goes through this: tracing writes headers here.
@@ -136,13 +139,13 @@ class Connection:
         delay: float = 0.0,
         **keywords: Unpack[MessageKeywords],
     ) -> None:
-        """Send a message, or content with the keywords of ``Message``.
+        """Send a plain message: a ``Message``, or content with the keywords of ``Message``.
 
-        Returns when all of it was given to the network; that the peer has read it is known when
-        ``close()`` returns. With ``chunk_size`` it goes in pieces of so many bytes, ``delay``
-        seconds apart, to be watched on its way. Raises ConnectionClosedError when the connection
-        has ended, with the reason that the peer gave; ContentError and TooLargeError for a message
-        that cannot be sent, before any of it is.
+        Returns when the network has taken all bytes. The peer has read the message when ``close()``
+        returns. With ``chunk_size`` the bytes are sent in pieces of this size, with a pause of
+        ``delay`` seconds between them, to watch how they travel. Raises ConnectionClosedError, with
+        the reason that the peer gave, when the connection is closed. Raises ContentError or
+        TooLargeError for a message that cannot be sent, before any byte is sent.
         """
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
@@ -159,11 +162,11 @@ class Connection:
             self._flush_in_chunks(chunk_size, delay)
 
     def send_many(self, messages: Iterable[object]) -> None:
-        """Send messages, or contents, from an iterable, many with each system call.
+        """Send the messages, or contents, of an iterable, many with each system call.
 
-        They are gathered until about 64 KiB are together, so for a source that takes its time
-        ``send`` is the right way. When the iterable raises, or something in it cannot be sent, what
-        came before it is sent. Raises what ``send`` raises.
+        Messages are collected until there are about 64 KiB; for a slow iterable, use ``send``. When
+        the iterable raises an exception, or one of its messages cannot be sent, the messages before
+        are sent. Raises what ``send`` raises.
         """
         driver, conversation = self._driver, self._conversation
         driver.look_for_end()
@@ -185,12 +188,12 @@ class Connection:
     def request(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
     ) -> Message:
-        """Send a request, and return its answer, waiting at most ``timeout`` seconds for it.
+        """Send a request and return its answer; wait for the answer at most ``timeout`` seconds.
 
-        Raises RemoteError when the peer answers with an error, RequestTimeoutError,
-        ConnectionClosedError when the connection ends before the answer is here, ContentError when
-        the answer comes in several parts, and what ``send`` raises. After a timeout the request is
-        forgotten, and its answer is dropped when it comes.
+        Raises RemoteError when the peer answers with an error, RequestTimeoutError when no answer
+        arrives in time, ConnectionClosedError when the connection is closed before the answer,
+        ContentError when the answer has several parts, and what ``send`` raises. An answer that
+        arrives after the timeout is dropped.
         """
         driver = self._driver
         deadline = moment_in(timeout)
@@ -202,15 +205,15 @@ class Connection:
     def request_many(
         self, requests: Iterable[object], *, timeout: float | None = None, most: int = 256
     ) -> Iterator[Message | TelexError]:
-        """Send requests, messages or contents from an iterable, and give their answers in order.
+        """Send the requests of an iterable (messages or contents), and give their answers in order.
 
-        At most ``most`` of them are under way at a time, and many go with each system call. An
-        answer may take ``timeout`` seconds. What goes wrong with one request is given in the place
-        of its answer, and the next ones are answered all the same: RemoteError,
-        RequestTimeoutError, ContentError for an answer in several parts, and
-        ConnectionClosedError. Raises what the iterable raises, ContentError for what cannot be
-        sent, and ConnectionClosedError when not all could be: when all that was sent has been
-        answered.
+        At most ``most`` requests are unanswered at a time, and many are sent with each system call.
+        ``timeout`` is the longest wait for each answer, in seconds. If a request fails, its
+        exception is given in place of its answer, and the next requests are not affected:
+        RemoteError, RequestTimeoutError, ContentError for an answer in several parts, or
+        ConnectionClosedError. After the answers of all requests that were sent, this raises the
+        exception of the iterable, ContentError for a request that cannot be sent, or
+        ConnectionClosedError if some requests could not be sent.
 
             for answer in connection.request_many(["ada", "bob"]):
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
@@ -221,11 +224,11 @@ class Connection:
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
     ) -> Parts:
-        """Send a request, and give the parts of its answer as they come.
+        """Send a request, and give the parts of its answer as they arrive.
 
-        The request is sent when the first part is asked for. Each part may take ``timeout``
-        seconds. Raises, while iterating, what ``request`` raises. The connection reads no further
-        while too many parts wait.
+        The request is sent when the first part is asked for. ``timeout`` is the longest wait for
+        each part, in seconds. The iteration raises what ``request`` raises. While too many parts
+        wait to be taken, the connection stops reading.
 
             for part in connection.request_parts("2026", subject="orders.list"):
                 print(part.content)
@@ -233,7 +236,7 @@ class Connection:
         return Parts(self._driver, self._prepare(content, keywords), timeout)
 
     def ping(self, timeout: float | None = 10.0) -> float:
-        """Ask the peer for a sign of life; return how long that took, in seconds.
+        """Send a ping, and return the time until its answer, in seconds.
 
         Raises RequestTimeoutError and ConnectionClosedError.
         """
@@ -246,11 +249,11 @@ class Connection:
         return time.monotonic() - begin
 
     def receive(self, timeout: float | None = None) -> Message:
-        """Return the next message, waiting for it at most ``timeout`` seconds; 0 does not wait.
+        """Return the next message; wait for it at most ``timeout`` seconds (0: do not wait).
 
-        Answers to requests are not among these messages. Raises WaitTimeoutError when none comes in
-        time, and ConnectionClosedError when the connection has ended, with the ProtocolError as its
-        cause when what came is not a message.
+        Answers to requests are not returned here. Raises WaitTimeoutError when no message arrives
+        in time, and ConnectionClosedError when the connection is closed. If the peer broke the wire
+        format, the ProtocolError is the ``__cause__``.
         """
         driver = self._driver
         deadline = moment_in(timeout)
@@ -275,13 +278,15 @@ class Connection:
                 raise driver.closed_error()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Send what is unsent, wait until the peer has read all and ends too, and close.
+        """Send all unsent output, wait until the peer has read everything and closes too.
 
-        Messages that come meanwhile are dropped, but not an error that the peer tells: it is
-        raised, as ConnectionClosedError, and so is a connection that breaks. Whoever waits for an
-        answer is told that the connection is closed. ``timeout`` is for everything together, in
-        seconds: raises WaitTimeoutError when the peer has not ended by then, so that it may not
-        have read all, unless it may be at work on what was given up. Harmless when repeated.
+        Messages that arrive during this time are dropped. Raises ConnectionClosedError when the
+        peer reports an error, or when the connection is lost. Threads that wait for an answer get a
+        ConnectionClosedError. ``timeout`` is for everything together, in seconds: raises
+        WaitTimeoutError if the peer has not closed by then, because the peer may not have read
+        everything. If requests were abandoned, their handlers may still keep the peer busy: then
+        wait at most 1 s after the last byte is sent, and raise no WaitTimeoutError. A second call
+        has no effect.
         """
         driver = self._driver
         deadline = moment_in(timeout)
@@ -318,7 +323,7 @@ class Connection:
     def _need_not_wait(self) -> bool:
         """Whether a message is here, or none will come."""
         connection = self._driver.connection
-        return connection.unread.count > 0 or not connection.is_open
+        return connection.unread.count > 0 or not connection.may_receive
 
     def _flush_in_chunks(self, chunk_size: int, delay: float) -> None:
         driver = self._driver

@@ -5,18 +5,15 @@ Which thread that is, and when, is decided by ``client_driver``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from telex.errors import ConnectionClosedError
-from telex.network.transfer import receive, receive_into, transmit, transmit_some
+from telex.network.transfer import REST_CALLS, receive, receive_into, transmit, transmit_some
 
 if TYPE_CHECKING:
     import socket
 
     from telex.connection.connection import Connection
-
-_MOST_RECEIVED_AT_ONCE: Final = 256
-"""System calls that ``take_rest`` makes at most: 16 MiB, more than waits in a socket."""
 
 
 def take(sock: socket.socket, connection: Connection, now: float) -> bool:
@@ -42,8 +39,8 @@ def take(sock: socket.socket, connection: Connection, now: float) -> bool:
 
 
 def take_rest(sock: socket.socket, connection: Connection, now: float) -> None:
-    """Hand in all that has come."""
-    for _ in range(_MOST_RECEIVED_AT_ONCE):
+    """Hand in what has come, while the connection wants to read, with ``REST_CALLS`` at most."""
+    for _ in range(REST_CALLS):
         if not (connection.wants_to_read and take(sock, connection, now)):
             return
 

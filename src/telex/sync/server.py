@@ -51,18 +51,19 @@ def serve(
     insecure: bool = False,
     max_workers: int | None = None,
 ) -> Server:
-    """Listen on an address and return the server, which serves in ``serve_forever()``.
+    """Listen on an address and return the server; ``serve_forever()`` serves.
 
-    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``; port 0 takes a free
-    one. A name that stands for several addresses is listened on at all of them, and sockets that
-    systemd has opened there are taken over. ``tls`` is for
-    ``tls://``, from ``telex.tls.server_context()``. ``tokens`` are names, each with its secret: who
-    knows none of these is not served. ``insecure`` allows ``tcp://`` beyond this machine.
-    ``observer`` is told what happens, or each of several, and so are those of the application.
-    ``admins`` are the names of those who may look at the connections with ``telex top``, and close
-    them; with an empty list it is only who runs as the same user, at a Unix socket.
-    ``max_workers`` is how many threads run handlers that block. Raises AddressError when the
-    address is malformed, in use, or not to be had, and TypeError for handlers that are async.
+    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``; port 0 chooses a
+    free port. If the host name has several addresses, the server listens on all of them. If systemd
+    has opened sockets on the address, the server takes them over. ``tls`` is for ``tls://``, made
+    by ``telex.tls.server_context()``. ``tokens`` maps names to secrets: a client without one of
+    these tokens is refused. ``insecure`` allows ``tcp://`` on an address that other machines can
+    reach. ``observer``, or each of several, is called for every event, besides the observers of the
+    application. ``admins`` are the names of the operators, who may list and close connections with
+    ``telex top``; with an empty list, the only operators are the user who runs the server, and
+    root, over a Unix socket; without ``admins`` there are no operators. ``max_workers`` is the
+    number of threads for blocking handlers. Raises AddressError when the address is malformed, in
+    use, or cannot be listened on, and TypeError for handlers that are async.
 
         with telex.sync.serve(app, "tcp://127.0.0.1:7766") as server:
             server.serve_forever()
@@ -88,11 +89,11 @@ def serve(
 
 
 class Server:
-    """A server that listens; made by ``serve()``. As a context manager it closes at the end."""
+    """A server that listens; made by ``serve()``. As a context manager, it is closed at the end."""
 
     def __init__(self, registry: Registry, listeners: list[Listener], address: Address) -> None:
         self.address: Final = address
-        """Where it listens, with the actual port."""
+        """The address that the server listens on, with the actual port."""
         self._registry: Final = registry
         self._loop: Final = Loop(registry)
         self._acceptors = [Acceptor(listener, self._loop) for listener in listeners]
@@ -106,13 +107,13 @@ class Server:
         return f"<telex.sync.Server at {self.address}>"
 
     def serve_forever(self, handle_signals: bool = True) -> None:
-        """Serve until ``shutdown()`` is called; then everything is closed.
+        """Serve until ``shutdown()`` is called; then close everything.
 
-        The application's start-up hooks are called first, its shutdown hooks last. In the main
-        thread, SIGINT and SIGTERM end it too, and a second one ends it at once, whatever it is
-        doing, except that nothing keeps the shutdown hooks from being called; SIGHUP loads the
-        certificates again, where there are any. The signals' handlers are restored afterwards.
-        ``handle_signals=False`` leaves signals alone.
+        Calls the application's start-up hooks first, and its shutdown hooks last. In the main
+        thread, SIGINT and SIGTERM also shut the server down. A second signal stops the server at
+        once, but the shutdown hooks are still called. SIGHUP loads the certificates again, if there
+        are any. The old signal handlers are restored afterwards. ``handle_signals=False`` handles
+        no signals.
         """
         if not self._in_use.acquire(blocking=False):
             raise RuntimeError("the server is serving already")
@@ -132,20 +133,21 @@ class Server:
             self._in_use.release()
 
     def shutdown(self) -> None:
-        """Have ``serve_forever()`` end, now or as soon as it is called, and return at once.
+        """Start the shutdown of the server, and return at once.
 
-        It accepts no more, finishes what it has received, says goodbye to every peer, and gives
-        them ``limits.drain_timeout`` to take what is theirs. Any thread, handler or signal handler
-        may call this.
+        The server accepts no more connections, answers the messages it has received, and sends
+        every peer a ``close``. The peers have ``limits.drain_timeout`` to read their output. Any
+        thread, handler or signal handler may call this. If ``serve_forever()`` is not running, it
+        returns as soon as it is called.
         """
         self._is_ending = True
         self._loop.wakeup.wake()
 
     def close(self) -> None:
-        """Stop serving, wait until that is done, and close everything; harmless when repeated.
+        """Shut the server down, wait until this is done, and close everything.
 
-        Called by a handler, in whatever thread, it does not wait: that is when
-        ``serve_forever()`` returns.
+        A second call has no effect. If a handler calls this, in any thread, it does not wait; the
+        server is closed when ``serve_forever()`` returns.
         """
         self.shutdown()
         if not (self._loop.calls.is_own_thread() or self._registry.threads.is_own_thread()):

@@ -12,14 +12,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from telex.errors import ConnectionClosedError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from telex.client.parts import PartsOfAnswer
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
+    from telex.errors import ConnectionClosedError
     from telex.wire.message import Message
 
     Said = TypeVar("Said")
@@ -244,7 +243,7 @@ class SharedConnection(ABC):
     @property
     def is_alive(self) -> bool:
         """Whether more may come."""
-        return self.connection.is_open and not self.is_gone and not self._is_interrupted
+        return self.connection.may_receive and not self.is_gone and not self._is_interrupted
 
     @property
     def has_more(self) -> bool:
@@ -282,11 +281,7 @@ class SharedConnection(ABC):
         """Return the error that says why the connection has ended, which is told by that."""
         with self._lock:
             ending = self.connection.ending
-            if not self._is_busy:
-                return ending.closed_error()
-            ending.was_told = True
-            reason = "it was interrupted while bytes were on their way"
-            return ConnectionClosedError("us", reason, unsent=self.connection.unsent)
+            return ending.interrupted_error() if self._is_busy else ending.closed_error()
 
     def unseen_error(self) -> ConnectionClosedError | None:
         """Return what nobody was told yet, and somebody should be told when all is over."""
