@@ -93,8 +93,7 @@ class Driver(threading.Thread):
 
     def take(self, size: int, messages: list[Message]) -> None:
         """Keep the messages that ``size`` bytes have completed."""
-        if messages:
-            self.connection.unread.add(messages)
+        self.connection.unread.add(messages)
 
 
 class ServerDriver(Driver):
@@ -149,6 +148,10 @@ class ServerDriver(Driver):
     def sent(self, message: Message) -> None:
         """Tell nobody."""
 
+    def break_off(self, fault: Exception) -> None:
+        """End the connection for a fault of this server."""
+        self._registry.break_off(self, fault, time.monotonic())
+
     def _run_elsewhere(self, run: Run) -> None:
         threading.Thread(target=self._step, args=(run,), daemon=True).start()
 
@@ -192,8 +195,11 @@ class ClientDriver(Driver):
         """Return the next message."""
         unread = self.connection.unread
         with self.changed:
-            late = WaitTimeoutError("a message", timeout or 0.0)
-            self.wait(lambda: unread.count or self.is_closed, timeout, late)
+            self.wait(
+                lambda: unread.count or self.is_closed,
+                timeout,
+                WaitTimeoutError("a message", timeout or 0.0),
+            )
             if not unread.count:
                 raise self.connection.ending.closed_error()
             return unread.take()

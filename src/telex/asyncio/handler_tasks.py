@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import types
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.application.handler import Style
 from telex.asyncio.waiting import Waiters
@@ -79,8 +79,7 @@ class HandlerTasks:
 
     async def _work(self) -> None:
         """Run one handler after the other, as long as the dispatcher starts another in order."""
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         try:
             while (run := self._next) is not None:
                 self._next = None
@@ -131,8 +130,7 @@ class HandlerTasks:
     async def _stream(self, run: Run) -> Callable[[Run], object]:
         """Send what an async generator yields; return what takes note of its end."""
         dispatcher = self._dispatcher
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._streams.add(task)
         try:
             async with contextlib.aclosing(run.handler.call(run.message, dispatcher.peer)) as parts:

@@ -11,7 +11,7 @@ import inspect
 import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
@@ -190,8 +190,10 @@ class Server:
                 acceptor.accept()  # those who wait to be accepted are told goodbye too
                 acceptor.close()
             # Only connections that are in the registry are drained.
-            opening = (task for acceptor in self._acceptors for task in acceptor.opening)
-            await asyncio.gather(*opening, return_exceptions=True)
+            await asyncio.gather(
+                *(task for acceptor in self._acceptors for task in acceptor.opening),
+                return_exceptions=True,
+            )
             await self._drain()
             self._server.registry.cut_off(time.monotonic())
             await self._server.end_handlers(self._hurry)
@@ -225,8 +227,7 @@ class Server:
             logger.warning("there was no time for the shutdown hook %s", self._hooks.get_name())
 
     async def _call_at_the_end(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
         for hook in self._server.registry.application.shutdown_hooks:
             task.set_name(getattr(hook, "__qualname__", None) or repr(hook))
             try:

@@ -222,9 +222,8 @@ class Connection:
     def close(self, now: float) -> None:
         """Say goodbye. What still comes is received, and dropped.
 
-        Whoever closes decides how long to wait until ``is_finished``. Where requests were given up,
-        the peer may be at work on them for long: then the wait ends by itself, ``SILENT_SECONDS``
-        after everything is sent.
+        Whoever closes waits until ``is_finished``. Where requests were given up, the peer may be at
+        work on them for long: then the connection ends ``SILENT_SECONDS`` after everything is sent.
         """
         self._now = now
         self.closing.is_closing = True
@@ -373,8 +372,6 @@ class Connection:
         """
         self._is_reading = self._may_read()
         return self._is_reading
-
-    # Time
 
     @property
     def next_deadline(self) -> float:
