@@ -30,7 +30,7 @@ INBOX = 16 * MEBIBYTE
 MOST = 4 * INBOX
 """Bytes of unread messages at which it stops while somebody does."""
 
-NETWORK = 16 * MEBIBYTE
+NETWORK = 40 * MEBIBYTE
 """Bytes that the buffers of the system and of one read may hold besides."""
 
 STALL = 5.0
