@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message
-from telex.application.peer import ConnectedPeer, Peer
+from telex.application.connected_peer import ConnectedPeer
+from telex.application.peer import Peer
 from telex.sync import serve
 from telex.sync.server_driver import ServerDriver
 from tests.sync.stage import (

@@ -1,27 +1,14 @@
 """The other end of a connection, as handlers and observers see it.
 
-Every module of this package may know a ``Peer``, so this module knows none of them. The bytes of
-the connection are moved by a ``Driver``, which is the front-end's.
+Every module of this package may know a ``Peer``, so this module knows none of them.
 """
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict
-
-from telex.errors import ConnectionClosedError, TelexError
-from telex.log import safe_logger
-from telex.wire.factory import message_from
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Unpack
-
-    from telex.connection.connection import Connection
-    from telex.limits import Limits
-    from telex.wire.message import Message
-
-logger: Final = safe_logger("telex.server")
 
 
 class MessageKeywords(TypedDict, total=False):
@@ -36,53 +23,6 @@ class MessageKeywords(TypedDict, total=False):
     id: int | None
     re: int | None
     more: bool
-
-
-class Queues(NamedTuple):
-    """What waits at one connection: messages for their handlers, and bytes."""
-
-    messages: int
-    """Messages that were received, and whose handlers have not been called yet."""
-    partial: int
-    """Bytes of a message that is not complete yet."""
-    unsent: int
-    """Bytes that the network has not taken yet."""
-
-
-class Driver(Protocol):
-    """Who moves the bytes of a connection, in a thread of its own."""
-
-    __slots__ = ()
-
-    @property
-    def limits(self) -> Limits:
-        """The limits of the front-end."""
-
-    @property
-    def user_id(self) -> int | None:
-        """The user that the peer runs as, if it is at the other end of a Unix socket."""
-
-    def is_own_thread(self) -> bool:
-        """Say whether the calling thread is the driver's."""
-
-    def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Have a function called in the driver's thread; any thread may call this.
-
-        Where the call brings ``size`` bytes, the caller waits while too many are on their way.
-        Raises WaitTimeoutError and ConnectionClosedError.
-        """
-
-    def flush(self) -> None:
-        """Give the network what it takes now."""
-
-    def flush_soon(self) -> None:
-        """The same when everybody who is at work now has added to it."""
-
-    def refuse(self, code: str, why: str) -> None:
-        """Tell the peer why it is not served, and end the connection."""
-
-    def sent(self, message: Message) -> None:
-        """Tell the observers of a message that no request asked for."""
 
 
 class Peer(Protocol):
@@ -105,76 +45,3 @@ class Peer(Protocol):
         because the peer reads far too slowly. A thread other than the server's may have to wait
         for the server, and gets a WaitTimeoutError when the server does not respond.
         """
-
-
-class ConnectedPeer:
-    """The peer of one connection; see ``Peer`` for what handlers see of it."""
-
-    __slots__ = ("_connection", "_driver", "address")
-
-    def __init__(self, connection: Connection, driver: Driver, address: str) -> None:
-        self.address: Final = address
-        """The address of the peer, such as ``127.0.0.1:54321``."""
-        self._connection: Final = connection
-        self._driver: Final = driver
-
-    def __repr__(self) -> str:
-        who = "" if self.identity is None else f" of {self.identity}"
-        return f"<Peer {self.address}{who}, {self._connection.conversation.phase.value}>"
-
-    @property
-    def identity(self) -> str | None:
-        """The name in the peer's certificate or of its token; None without either."""
-        return self._connection.conversation.identity
-
-    def send(self, content: object, **keywords: Unpack[MessageKeywords]) -> None:
-        """Send a message; see ``Peer.send``."""
-        message = message_from(content, keywords)
-        driver = self._driver
-        if driver.is_own_thread():
-            self._send(message)
-            return
-        message = copy.copy(message)  # the caller may change it before its turn comes
-        header, body = message.to_buffers(driver.limits)  # an error in it is raised here
-        self._connection.check_open()
-        driver.post(self._send_posted, message, size=len(header) + len(body))
-
-    @property
-    def queues(self) -> Queues:
-        """What waits; any thread may look."""
-        connection = self._connection
-        partial = connection.conversation.bytes_buffered
-        return Queues(connection.unread.count, partial, connection.unsent)
-
-    @property
-    def user_id(self) -> int | None:
-        """The user that the peer runs as, if it is at the other end of a Unix socket."""
-        return self._driver.user_id
-
-    def close(self, reason: str) -> None:
-        """End the connection as soon as those who are at work now are done, and tell the peer why.
-
-        A peer that does not read is told nothing.
-        """
-        self._driver.post(self._driver.refuse, "shutting-down", reason)
-
-    def _send(self, message: Message) -> None:
-        connection, driver = self._connection, self._driver
-        try:
-            connection.send(message)
-        except ConnectionClosedError:
-            driver.flush_soon()  # the driver closes if this is what cut the connection off
-            raise
-        conversation = connection.conversation
-        if conversation.is_full and not conversation.is_over:  # last words go behind all answers
-            driver.flush()
-            connection.check_open()
-        driver.flush_soon()
-        driver.sent(message)
-
-    def _send_posted(self, message: Message) -> None:
-        """Send a message for another thread, which can no longer be told when it comes too late."""
-        try:
-            self._send(message)
-        except TelexError as error:
-            logger.warning("%s: a message was not sent: %s", self.address, error)

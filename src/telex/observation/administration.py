@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from telex.application.application import Application
+from telex.application.connected_peer import ConnectedPeer
 from telex.application.handler import Handler
 from telex.application.observer import Observer
-from telex.application.peer import ConnectedPeer, Peer
+from telex.application.peer import Peer
 from telex.errors import Refusal
 from telex.version import __version__
 from telex.wire.message import Message

@@ -12,8 +12,8 @@ from bisect import bisect_left
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from telex.application.connected_peer import ConnectedPeer, Queues
 from telex.application.observer import Observer
-from telex.application.peer import ConnectedPeer, Queues
 from telex.conversation.error_content import TITLES
 from telex.extras import needed_for
 

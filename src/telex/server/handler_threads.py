@@ -12,7 +12,7 @@ from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from telex.application.peer import Driver
+from telex.application.connected_peer import Driver
 from telex.errors import ConnectionClosedError
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
+from telex.application.connected_peer import ConnectedPeer, Driver
 from telex.application.dispatcher import Dispatcher
 from telex.application.notifier import notifier_of, notify
-from telex.application.peer import ConnectedPeer, Driver, Peer
+from telex.application.peer import Peer
 from telex.connection.connection import Connection
 from telex.connection.ending import not_handled
 from telex.errors import ConnectionClosedError, TelexError
