@@ -156,7 +156,7 @@ class ServerDriver(driver.ServerDriver):
         self._server.registry.remove(self)
         self._is_closed = True
 
-    # What a peer asks for, see ``application.peer``
+    # What a peer asks for, see ``application.connected_peer``
 
     def flush(self) -> None:
         """Give the network what it takes now."""
