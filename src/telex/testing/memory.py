@@ -130,7 +130,7 @@ class Memory:
         if messages:
             self.client.unread.add(messages)
 
-    # What a peer and the registry ask for, see ``application.connected_peer`` and ``server.registry``
+    # What a peer (``application.connected_peer``) and the registry ask for
 
     def turn(self) -> None:
         """Count what is held; ``pump`` does the rest."""
