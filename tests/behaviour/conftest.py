@@ -45,6 +45,16 @@ HANDLER_FAILED = re.compile(
 """The errors that a server may log on behalf of its user."""
 
 
+def check_faults(caplog: pytest.LogCaptureFixture) -> None:
+    """Fail when a server has logged an error that is not one of its user's handlers."""
+    faults = [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.ERROR and not HANDLER_FAILED.match(record.getMessage())
+    ]
+    assert faults == []
+
+
 @pytest.fixture(params=["sync", "asyncio"], ids=lambda kind: f"from_{kind}")
 def client_kind(request: pytest.FixtureRequest) -> FrontEnd:
     """Name the front-end of the client."""
@@ -109,12 +119,7 @@ def serve(
     yield start
     for server in servers:
         server.stop()
-    faults = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.levelno >= logging.ERROR and not HANDLER_FAILED.match(record.getMessage())
-    ]
-    assert faults == []
+    check_faults(caplog)
 
 
 @pytest.fixture

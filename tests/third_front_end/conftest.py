@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +11,7 @@ import pytest
 
 import telex.tls
 from telex import Address, Application, TelexError
-from tests.behaviour.conftest import HANDLER_FAILED
+from tests.behaviour.conftest import check_faults
 from tests.behaviour.stage import PATIENCE, Client, Connect, RunningServer, Serve
 from tests.certificates import Authority
 from tests.third_front_end.stage import ThirdClient, ThirdServer
@@ -49,12 +48,7 @@ def serve(scheme: str, authority: Authority, caplog: pytest.LogCaptureFixture) -
     yield start
     for server in servers:
         server.stop()
-    faults = [
-        record.getMessage()
-        for record in caplog.get_records("call")
-        if record.levelno >= logging.ERROR and not HANDLER_FAILED.match(record.getMessage())
-    ]
-    assert faults == []
+    check_faults(caplog)
 
 
 @pytest.fixture
