@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from telex.asyncio.client_driver import ClientDriver
 from telex.client.attempts import attempts, check_is_not_own
+from telex.client.deadlines import seconds_until
 from telex.client.options import handshake_error
 from telex.errors import ConnectionClosedError
 from telex.network.resolver import resolve
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
 
 
 async def dial(options: ClientOptions, deadline: float | None) -> ClientDriver:
-    """Return the driver of an established connection, before ``deadline``, a time of the loop.
+    """Return the driver of an established connection, before ``deadline``.
 
     Raises ConnectError, with every reason.
     """
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout(seconds_until(deadline)):
             endpoints = await loop.run_in_executor(None, resolve, options.address)
     except (OSError, UnicodeError) as error:
         raise options.connect_error({str(options.address): error}) from error
     failures: dict[str, Exception] = {}
     for name, endpoint, until in attempts(endpoints, deadline):
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout(seconds_until(until)):
                 return await _open(options, endpoint)
         except (OSError, ConnectionClosedError) as error:
             failures[name] = error

@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.client.attempts import attempts, check_is_not_own
+from telex.client.deadlines import seconds_until
 from telex.client.options import handshake_error
 from telex.errors import ConnectionClosedError
 from telex.network.resolver import resolve
 from telex.network.sockets import prepare
 from telex.sync.client_driver import ClientDriver
-from telex.sync.deadlines import seconds_until
 
 if TYPE_CHECKING:
     from telex.client.options import ClientOptions
