@@ -81,6 +81,7 @@ class HandlerThreads:
         outcome = context.run(self._step, run)
         with contextlib.suppress(ConnectionClosedError):  # the server has ended
             self._driver.post(self._take_outcome, run, *outcome)
+        del outcome  # the frames of an error in it refer to this frame, and would keep it
 
     def _step(self, run: Run) -> tuple[Callable[..., object], *tuple[object, ...]]:
         """Run a handler, or the next step of its generator; return what takes the outcome."""
