@@ -160,6 +160,8 @@ class Driver(asyncio.BufferedProtocol):
         while pieces := connection.data_to_send():
             sample = bytes(memoryview(pieces[0])[:_SAMPLE])
             self._transport.write(sample)
+            if self._transport.is_closing():
+                return  # sending has failed: the loss is told next
             if self._transport.get_write_buffer_size():
                 self._in_transport = len(sample)
                 return
