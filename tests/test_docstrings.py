@@ -83,7 +83,7 @@ def test_whatever_can_be_called_says_what_it_does() -> None:
     [
         "telex.Message",
         "telex.Message('text').to_bytes",
-        "telex.Message('text').subject",
+        "telex.Message('text').body",
         "telex.MessageProcessor().receive_messages(b'')[0].decode",
         "telex.MessageFactory().json",
         "telex.State",
