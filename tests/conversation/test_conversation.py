@@ -666,6 +666,42 @@ def test_without_its_token_a_peer_may_ask_for_nothing(message: Message) -> None:
     assert sent_by(server)[0].content["code"] == "unauthorized"
 
 
+@pytest.mark.parametrize("kind", [None, "request", "reply", "welcome", "other"])
+@pytest.mark.parametrize("size", [1, 100_000, 10_000_000])
+def test_without_its_token_a_peer_is_refused_by_the_header_of_its_message(
+    kind: str | None, size: int
+) -> None:
+    """None of the content is waited for, and none is kept."""
+    server = new_server(tokens=TOKENS)
+    data = Message(bytes(size), kind=kind, id=1).to_bytes()
+    assert server.receive_data(data[:-size]) == []
+    assert "demands a token" in failure_of(server)
+    assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("kind", ["hello", "ping", "close"])
+def test_what_may_come_before_a_token_is_refused_by_its_header_when_it_is_long(kind: str) -> None:
+    """64 KiB may come, in as many pieces as the peer likes."""
+    server = new_server(tokens=TOKENS)
+    most, more = (Message(bytes(65_536 + n), kind=kind, id=1).to_bytes() for n in (0, 1))
+    for start in range(0, 65_000, 1_000):
+        assert server.receive_data(most[start : start + 1_000]) == []
+    assert server.error is None
+    server = new_server(tokens=TOKENS)
+    assert server.receive_data(more[:-65_537]) == []
+    assert "at most 65,536 bytes, not 65,537" in failure_of(server)
+    assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+def test_a_token_admits_long_content_at_once() -> None:
+    """Its message may have begun in one piece with the hello."""
+    client, server = new_client(token=TOKEN), new_server(tokens=TOKENS)
+    (hello,) = sent_by(client)
+    data = Message(bytes(1_000_000)).to_bytes()
+    assert server.receive_data(hello.to_bytes() + data[:50_000]) == []
+    assert len(server.receive_data(data[50_000:])) == 1
+
+
 def test_a_server_that_closes_lets_nobody_in_without_a_token() -> None:
     """Closing is no way around the token."""
     server = new_server(tokens=TOKENS)

@@ -46,7 +46,6 @@ class Conversation:
 
     __slots__ = (
         "_calls",
-        "_handshake",
         "_has_conversed",
         "_high_water",
         "_keepalive",
@@ -58,6 +57,7 @@ class Conversation:
         "_timeouts",
         "error",
         "farewell",
+        "handshake",
         "identity",
         "phase",
         "wants_keepalive",
@@ -79,7 +79,7 @@ class Conversation:
         self._outgoing: Final = Outgoing(limits)
         self._calls: Final = Calls(limits.max_pending)
         self._requests: Final = PeerRequests(limits, self._outgoing, self._calls, serves=serves)
-        self._handshake: Final = Handshake(greeting, limits, self._outgoing, serves=serves)
+        self.handshake: Final = Handshake(greeting, limits, self._outgoing, serves=serves)
         self._has_conversed = False
         self._keepalive: Call | None = None
         self._reason: ConnectionClosedError | None = None
@@ -87,7 +87,7 @@ class Conversation:
         self.farewell: RemoteError | None = None
         self.identity: str | None = identity
         self.wants_keepalive: bool = False
-        self.phase: Phase = Phase.GREETING if self._handshake.begin() else Phase.OPEN
+        self.phase: Phase = Phase.GREETING if self.handshake.begin() else Phase.OPEN
 
     # What arrives
 
@@ -249,11 +249,6 @@ class Conversation:
         return self.phase is Phase.CLOSED or self.phase is Phase.FAILED
 
     @property
-    def is_admitted(self) -> bool:
-        """Whether the peer may send anything: no token is demanded, or the peer has shown one."""
-        return self._handshake.is_admitted
-
-    @property
     def unanswered(self) -> int:
         """Requests of the peer that have no answer yet."""
         return self._requests.count
@@ -365,6 +360,8 @@ class Conversation:
                         taken.append(message)
                 else:
                     self._take_control(kind, message)
+            if not self.handshake.is_admitted:
+                self.handshake.check_begun(self._processor)
         except (ProtocolError, ConnectionClosedError) as error:
             self.fail(error.with_traceback(None))  # which would keep the messages in memory
         return taken
@@ -375,7 +372,7 @@ class Conversation:
         Raises ConnectionClosedError for a peer without its token, and ProtocolError for a message
         after the peer's last.
         """
-        self._handshake.check_admits(message)
+        self.handshake.check_admits(message)
         if self.phase is Phase.FINISHING:
             raise misplaced(message, "it came after the peer had said its last")
         return self.phase is Phase.GREETING or self.phase is Phase.CLOSING
@@ -406,17 +403,15 @@ class Conversation:
         elif kind == "hello" and self._serves:
             self._take_hello(message)
         elif kind == "welcome" and not self._serves:
-            self._handshake.take_welcome(message)
+            self.handshake.take_welcome(message)
             self._step(Step.GREETED)
         elif self._can_send():
             self._outgoing.complain("unsupported-kind", unknown_kind(kind), message.id or 0)
 
     def _take_hello(self, message: Message) -> None:
-        handshake = self._handshake
-        handshake.take_hello(message, can_answer=self._can_send())
-        if handshake.owner is not None:
-            self.identity = handshake.owner
-        self.wants_keepalive = handshake.peer_wants_keepalive
+        self.handshake.take_hello(message, can_answer=self._can_send())
+        self.identity = self.handshake.owner or self.identity
+        self.wants_keepalive = self.handshake.peer_wants_keepalive
         self._step(Step.GREETED)
 
     # Inside

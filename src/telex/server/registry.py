@@ -273,5 +273,6 @@ def _worth_ending(driver: ServedDriver) -> tuple[bool, int, int]:
     connection = driver.connection
     gain = connection.memory_to_gain
     steps = gain // MEMORY_STEP
-    rest = connection.memory_held if connection.may_grow else gain
-    return steps > 0 and not connection.conversation.is_admitted, steps, rest
+    has_ended = connection.closing.is_cut or connection.conversation.is_over
+    rest = gain if has_ended else connection.memory_held
+    return steps > 0 and not connection.conversation.handshake.is_admitted, steps, rest
