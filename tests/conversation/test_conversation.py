@@ -258,7 +258,7 @@ def test_a_request_is_answered_only_once() -> None:
 def test_only_requests_are_answered() -> None:
     """What nobody has asked under gets no answer, and no refusal either."""
     server = new_server()
-    asked, _told = tell(server, request(5), error("odd", re=5))
+    asked, _told = tell(server, request(5), error("odd"))
     for id in (None, 0, 6):
         server.answer(id, Message("answer"))
         server.refuse(id, "no", "no")
@@ -579,12 +579,26 @@ def test_an_unknown_kind_is_refused_and_the_conversation_goes_on(kind: str) -> N
     assert len(said.content["detail"]) < 100
 
 
-def test_an_error_about_nothing_known_is_the_applications() -> None:
+def test_an_error_that_names_no_request_is_the_applications() -> None:
     """It is no answer, and it does not end anything."""
     client = new_client()
-    messages = [error("unsupported-kind"), error("unsupported-kind", re=9)]
+    messages = [error("unsupported-kind"), error("bad-content")]
     assert tell(client, *messages) == messages
     assert client.phase is Phase.OPEN
+
+
+@pytest.mark.parametrize("side", [new_client, new_server])
+def test_an_error_that_answers_nothing_ends_the_conversation(
+    side: Callable[[], Conversation],
+) -> None:
+    """As every answer does to what was not asked, or was answered before, on either side."""
+    conversation = side()
+    ping = conversation.ping()
+    assert tell(conversation, error("odd", re=1), error("odd", re=1)) == []
+    assert isinstance(ping.error, RemoteError)
+    assert "an error must name a request" in failure_of(conversation)
+    (_ping, said) = sent_by(conversation)
+    assert (said.kind, said.content["code"]) == ("error", "bad-message")
 
 
 # Greetings

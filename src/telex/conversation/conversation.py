@@ -178,8 +178,7 @@ class Conversation:
     def request_many(self, messages: list[Message], calls: list[Call]) -> None:
         """Send messages as requests, and add their calls to ``calls``; see ``send_many``."""
         for message in messages:
-            call = self._ask(message, "request")
-            calls.append(call)
+            calls.append(self._ask(message, "request"))
 
     def ping(self) -> Call:
         """Ask the peer for a sign of life; the call is done when it comes."""
@@ -378,14 +377,15 @@ class Conversation:
         return self.phase is Phase.GREETING or self.phase is Phase.CLOSING
 
     def _take_error(self, message: Message) -> bool:
-        """Take an error; return whether it is for the application: it answers no request."""
+        """Take an error; return whether it is for the application: it names no request."""
         problem = read_problem(message, "error")
         re = message.re
-        if re is not None:
-            return not self._calls.take_error(re, problem)
-        if problem.code not in ENDING_CODES:
-            return True
-        self._end_as_peer_says(problem)
+        if re is None:
+            if problem.code not in ENDING_CODES:
+                return True
+            self._end_as_peer_says(problem)
+        elif not self._calls.take_error(re, problem):
+            raise misplaced(message, "an error must name a request that has no answer yet")
         return False
 
     def _take_control(self, kind: str, message: Message) -> None:

@@ -168,7 +168,13 @@ class Registry:
         self._account(driver, connection.memory_held)
 
     def break_off(self, driver: ServedDriver, fault: Exception, now: float) -> None:
-        """Log a fault of this server that a turn has met; the driver then closes."""
+        """Log a fault of this server that a turn has met; the driver then closes.
+
+        A connection that has ended, and whose handler met the fault, changes no more.
+        """
+        if driver not in self.drivers:
+            logger.error("a fault of this server, after a connection has ended", exc_info=fault)
+            return
         driver.refusal_was_logged = True
         address = driver.dispatcher.peer.address
         logger.error("%s: ended by a fault of this server", address, exc_info=fault)

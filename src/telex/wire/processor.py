@@ -105,7 +105,7 @@ class MessageProcessor:
         self._begin: i64 = 0
         self._partial: bytearray | None = None
         self.fields: HeaderFields | None = None
-        """The header fields of the message whose content is coming in; None before they are known."""
+        """The header fields of the message whose content is coming in; else None."""
         self._id: i64 = 0
         self._re: i64 = 0
         # Content comes into blocks: those that are full, the one that is being filled, for how much
