@@ -237,11 +237,7 @@ class Connection:
         self.closing.leave(now, can_tell=self.is_established)
 
     def refuse(self, code: str, why: str, now: float) -> None:
-        """Tell the peer why it is not served, and end when it knows.
-
-        Where output waits, the peer would read the reason behind all of that: then the connection
-        ends at once. So does a connection that is over.
-        """
+        """Tell the peer why it is not served, and end when it knows; see ``Closing.refuse``."""
         self._now = now
         self.closing.refuse(ConnectionClosedError("us", why, code=code))
 
@@ -364,11 +360,6 @@ class Connection:
         What handlers are at work on is free when they are done.
         """
         return 0 if self.closing.is_cut else self.memory_held - self.bytes_at_work
-
-    @property
-    def may_grow(self) -> bool:
-        """Whether the connection may come to hold more memory than it does now."""
-        return not (self.closing.is_cut or self.conversation.is_over)
 
     @property
     def wants_to_read(self) -> bool:
