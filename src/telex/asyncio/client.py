@@ -21,6 +21,7 @@ from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
 from telex.client.preparing import prepared
 from telex.errors import ConnectionClosedError, TelexError, WaitTimeoutError
+from telex.seconds import timeout_of
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
@@ -82,14 +83,14 @@ def connect(
             insecure=insecure,
         )
         deadline = moment_in(timeout)
-        driver = await dial(options, deadline)
+        driver, peer_address = await dial(options, timeout_of(timeout))
         try:
             if not await driver.welcomed(deadline):
                 raise options.no_welcome_error(timeout)
         except BaseException:
             driver.end()
             raise
-        connection = Connection(driver, options.address, driver.peer_address)
+        connection = Connection(driver, options.address, peer_address)
         connection._prepare = opening._prepare
         return connection
 
