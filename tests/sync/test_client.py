@@ -198,7 +198,11 @@ def test_chunks_wait_for_a_peer_that_does_not_read() -> None:
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [({"chunk_size": 0}, "at least 1, not 0"), ({"chunk_size": 1, "delay": -1}, "not -1")],
+    [
+        ({"chunk_size": 0}, "at least 1, not 0"),
+        ({"chunk_size": 1, "delay": -1}, "not -1"),
+        ({"chunk_size": 1, "delay": float("nan")}, "not NaN"),
+    ],
 )
 def test_impossible_pace_is_refused(options: dict[str, Any], problem: str) -> None:
     """No pieces of nothing, and no time travel."""

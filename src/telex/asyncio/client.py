@@ -238,7 +238,7 @@ class Connection:
             async for part in connection.request_parts("2026", subject="orders.list"):
                 print(part.content)
         """
-        return Parts(self._driver, self._prepare(content, keywords), timeout)
+        return Parts(self._driver, self._prepare(content, keywords), timeout_of(timeout))
 
     async def ping(self, timeout: float | None = 10.0) -> float:
         """Send a ping, and return the time until its answer, in seconds.
@@ -247,10 +247,11 @@ class Connection:
         """
         driver = self._driver
         driver.check_open()
+        deadline = moment_in(timeout)
         begin = time.perf_counter()
         call = self._conversation.ping()
         driver.turn()
-        if not await driver.wait_for(call, moment_in(timeout)):
+        if not await driver.wait_for(call, deadline):
             raise late_ping_error(timeout)
         driver.raise_error_of(call)
         return time.perf_counter() - begin
