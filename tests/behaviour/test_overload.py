@@ -244,3 +244,25 @@ def test_output_that_nobody_reads_is_ended_for_it(
     assert isinstance(ending, ConnectionClosedError)
     assert (ending.by, ending.code) == ("us", "overloaded")
     assert goes_on(honest)
+
+
+def test_answers_that_nobody_reads_shield_nobody_behind_a_close(
+    serve: Serve, connect: Connect, stage: Stage, sockets: ExitStack
+) -> None:
+    """Peers that ask for much, say close and read nothing are ended before honest ones are."""
+    server = serve(stage.app, limits=LIMITS)
+    honest = connect(server)
+    names = []
+    for _ in range(6):
+        deaf = sockets.enter_context(server.plug_in())
+        names.append(name_of(deaf))
+        deaf.sendall(request(LARGE, "swell") + CLOSE)
+    upload = bytes(4 * MEBIBYTE)
+    assert honest.request(upload, subject="echo", timeout=PATIENCE).body == upload
+    ended = [server.ending_of(name) for name in server.events.gone]
+    assert len(ended) >= 4
+    for error in ended:
+        assert isinstance(error, ConnectionClosedError)
+        assert (error.by, error.code) == ("us", "overloaded")
+        assert error.unsent > MEBIBYTE
+    assert set(server.events.gone) <= set(names)

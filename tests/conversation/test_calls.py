@@ -81,3 +81,16 @@ def test_what_has_come_of_an_answer_is_taken_once() -> None:
     assert whole.take_parts() == [answer]
     assert whole.take_parts() == []
     assert whole.reply is None  # it belongs to whoever took it
+
+
+def test_who_follows_a_call_is_forgotten_at_its_end_and_when_it_is_given_up() -> None:
+    """The follower may refer to the call, and the two would keep each other alive."""
+    calls = Calls(8)
+    ended, abandoned = calls.begin("a", False), calls.begin("b", False)
+    seen: list[bool] = []
+    ended.on_progress = lambda: seen.append(ended.is_done)
+    abandoned.on_progress = lambda: seen.append(abandoned.is_done)
+    ended.end(None)
+    calls.abandon(abandoned)
+    assert seen == [True]
+    assert ended.on_progress is abandoned.on_progress is None

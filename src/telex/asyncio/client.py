@@ -307,7 +307,10 @@ class Connection:
         finally:
             driver.end()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # a frame that refers to its own error would stay alive
 
     async def __aenter__(self) -> Self:
         return self

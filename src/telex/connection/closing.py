@@ -162,9 +162,15 @@ class Closing:
             self.ending.break_with(error)
 
     def refuse(self, error: ConnectionClosedError) -> None:
-        """Fail with this error, or end at once where the peer would read it behind other output."""
+        """Fail with this error, or end at once where the peer cannot be told so.
+
+        It would read the error behind other output, or after the last message of this side.
+        """
         if self._output.size:
-            self.cut_off(error, can_tell=False)
+            self.ending.break_with(error)
+            self.is_cut = True
+        elif self._conversation.is_over:
+            self.is_cut = True
         else:
             self._conversation.fail(error)
 

@@ -241,7 +241,7 @@ class Connection:
         """Tell the peer why it is not served, and end when it knows.
 
         Where output waits, the peer would read the reason behind all of that: then the connection
-        ends at once.
+        ends at once. So does a connection that is over.
         """
         self._now = now
         self.closing.refuse(ConnectionClosedError("us", why, code=code))
@@ -360,8 +360,16 @@ class Connection:
 
     @property
     def memory_to_gain(self) -> int:
-        """How much less memory is held without the connection; 0 where it ends already."""
-        return 0 if self.closing.is_cut or self.conversation.is_over else self.memory_held
+        """How many of these bytes are free as soon as the connection has ended.
+
+        What handlers are at work on is free when they are done.
+        """
+        return 0 if self.closing.is_cut else self.memory_held - self.bytes_at_work
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether the connection may come to hold more memory than it does now."""
+        return not (self.closing.is_cut or self.conversation.is_over)
 
     @property
     def wants_to_read(self) -> bool:

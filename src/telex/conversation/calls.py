@@ -23,7 +23,8 @@ class Call:
 
     ``reply`` is the answer, when it is here and came in one message, and ``is_in_parts`` says that
     it comes in several. ``error`` is why there will be no (further) answer. ``on_progress`` is
-    called whenever one of these changes, or a part comes; it must not raise.
+    called whenever one of these changes, or a part comes, until the call is done or abandoned; it
+    must not raise.
     """
 
     __slots__ = (
@@ -84,6 +85,7 @@ class Call:
         self.is_done = True
         if self.on_progress is not None:
             self.on_progress()
+            self.on_progress = None  # which may refer to the call
 
     def _keep(self, part: Message) -> None:
         if self._parts is None:
@@ -150,6 +152,7 @@ class Calls:
         """Stop waiting for an answer; one that comes late is dropped."""
         if self._waiting.pop(call.id, None) is None:
             return
+        call.on_progress = None  # which may refer to the call
         if self._abandoned is _NONE_ABANDONED:
             self._abandoned = {}
         abandoned = self._abandoned

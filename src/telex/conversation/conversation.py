@@ -249,6 +249,11 @@ class Conversation:
         return self.phase is Phase.CLOSED or self.phase is Phase.FAILED
 
     @property
+    def is_admitted(self) -> bool:
+        """Whether the peer may send anything: no token is demanded, or the peer has shown one."""
+        return self._handshake.is_admitted
+
+    @property
     def unanswered(self) -> int:
         """Requests of the peer that have no answer yet."""
         return self._requests.count

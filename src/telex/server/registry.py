@@ -44,6 +44,9 @@ than a socket of Linux buffers at first (128 KiB, ``tcp_rmem`` in tcp(7)). The n
 because a peer may go on sending.
 """
 
+MEMORY_STEP: Final = 4096
+"""Bytes: connections whose ends free less than this are not ended for that."""
+
 logger: Final = safe_logger("telex.server")
 
 
@@ -206,7 +209,7 @@ class Registry:
         logger.log(level, "%s%s", error, lost, peer=driver.dispatcher.peer)
 
     def _account(self, driver: ServedDriver, held: int) -> None:
-        """Count the bytes that a connection holds; over ``max_buffered``, end the largest one."""
+        """Count the bytes that a connection holds; over ``max_buffered``, end the largest ones."""
         more = held - driver.bytes_held
         if not more:
             return
@@ -214,15 +217,14 @@ class Registry:
         self.bytes_held += more
         while more > 0 and self.bytes_held > self.limits.max_buffered:
             before = self.bytes_held
-            largest = max(
-                self.drivers, key=lambda one: one.connection.memory_to_gain, default=driver
-            )
-            if not largest.connection.memory_to_gain:
-                return  # handlers hold the bytes, or connections that end already
+            largest = max(self.drivers, key=_worth_ending, default=None)
+            _, frees, holds = (False, 0, 0) if largest is None else _worth_ending(largest)
+            if largest is None or not (frees or holds):
+                return  # handlers hold the bytes of connections that have ended
             why = f"the server holds {before:,} bytes, and most of them for this connection"
             largest.refuse("overloaded", why)
-            if self.bytes_held >= before:
-                return
+            if not frees or self.bytes_held >= before:
+                return  # memory is free when its handlers are done
 
     # All of them
 
@@ -269,3 +271,16 @@ class Registry:
             unsent,
         )
         logger.tell_left_out(at_once=True)
+
+
+def _worth_ending(driver: ServedDriver) -> tuple[bool, int, int]:
+    """Return how much it helps to end a connection when memory is short; compare by ``max``.
+
+    Peers that owe a token go first, then those whose end frees most, whether or not they are ending
+    already. Where no end frees ``MEMORY_STEP``, the one goes that holds most for its handlers.
+    """
+    connection = driver.connection
+    gain = connection.memory_to_gain
+    steps = gain // MEMORY_STEP
+    rest = connection.memory_held if connection.may_grow else gain
+    return steps > 0 and not connection.conversation.is_admitted, steps, rest

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.limits import Limits
 from telex.log import safe_logger
+from telex.network.sockets import NO_SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -173,7 +174,7 @@ class _Supervisor:
     def _ask_for_the_end(self) -> None:
         """Have the supervisor end all workers; this is called in one of them."""
         with contextlib.suppress(OSError):  # it is gone, or there is no room for one more request
-            self._writer.send(bytes([_ASKED_BY_WORKER]))
+            self._writer.send(bytes([_ASKED_BY_WORKER]), NO_SIGNAL)
 
     def _take_signal(self, number: int) -> None:
         if number == signal.SIGHUP and self._reloads:

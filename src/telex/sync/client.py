@@ -302,7 +302,10 @@ class Connection:
         finally:
             driver.release()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # a frame that refers to its own error would stay alive
 
     def __enter__(self) -> Self:
         return self
