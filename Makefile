@@ -52,7 +52,7 @@ OTHER_TESTS := tests $(addprefix --ignore=,$(CORE_TESTS)) --ignore=tests/typing
 # front-end among them. What takes long there is waiting for limits, which compiling does not change.
 COMPILED_TESTS := $(CORE_TESTS) tests/behaviour --ignore=tests/behaviour/test_limits.py \
     tests/third_front_end tests/application/test_application.py tests/observation/test_tracing.py \
-    tests/test_course.py tests/test_package.py
+    tests/test_course.py tests/test_docstrings.py tests/test_package.py
 CHECKED := $(wildcard src tests _build setup.py conformance benchmarks docs/*.py examples fuzz)
 
 .NOTPARALLEL:
