@@ -165,7 +165,9 @@ class Registry:
             driver.dispatcher.close()
             ending = connection.ending
             self._log_end(driver, ending.broken or connection.conversation.error, ending.dropped)
-        self._account(driver, connection.memory_held)
+        # What a connection holds that was cut off is free at the end of this turn.
+        held = connection.bytes_at_work if is_at_its_end else connection.memory_held
+        self._account(driver, held)
 
     def break_off(self, driver: ServedDriver, fault: BaseException, now: float) -> None:
         """Log a fault of this server that a turn has met; the driver then closes.
