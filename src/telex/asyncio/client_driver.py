@@ -16,7 +16,6 @@ from telex.asyncio.driver import Driver
 from telex.asyncio.waiting import Waiters, check_loop, until, wake
 from telex.client.answers import raise_error_of
 from telex.network.fork import belongs_to_this_process, give_up_connection, lead_nowhere
-from telex.network.resolver import name_of
 
 if TYPE_CHECKING:
     import socket
@@ -74,11 +73,6 @@ class ClientDriver(Driver):
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
         belongs_to_this_process(self)
-
-    @property
-    def peer_address(self) -> str:
-        """Where the peer is, as people write it."""
-        return name_of(self._transport.get_extra_info("peername"))
 
     # What tasks wait for
 

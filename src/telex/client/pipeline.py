@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.client.answers import answer_of, late_error
 from telex.errors import TelexError
+from telex.seconds import timeout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ class Pipeline:
         self.patience: float = 0.0 if at_hand else FIRST_PATIENCE
         """Seconds to wait for the first answer before the source is used again."""
         self._connection: Final = connection
-        self._timeout: Final = timeout
+        self._timeout: Final = timeout_of(timeout)
         self._most: Final = most
         self.half: Final = most // 2
         """How many requests are under way at least while there are more."""
