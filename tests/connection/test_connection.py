@@ -211,9 +211,12 @@ def test_a_peer_that_reads_far_too_slowly_is_cut_off() -> None:
     for _ in range(2):
         with pytest.raises(ConnectionClosedError, match="it reads far too slowly") as caught:
             server.send(Message("x"))
-        assert caught.value.code == "overloaded"
-    assert server.is_finished
+        assert (caught.value.by, caught.value.code) == ("us", "overloaded")
     assert not server.can_answer
+    pair.server.way.room = 1 << 20
+    pair.settle()
+    assert pair.client.conversation.farewell is not None
+    assert pair.client.conversation.farewell.code == "overloaded"
 
 
 def test_what_a_connection_holds_is_known_and_let_go_of() -> None:

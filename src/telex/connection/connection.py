@@ -163,14 +163,13 @@ class Connection:
     def send(self, message: Message) -> None:
         """Send a plain message; see ``Conversation.send``.
 
-        A peer that has not taken ``BACKLOG_FACTOR`` times ``high_water`` bytes is cut off. Raises
+        A peer that has not taken ``BACKLOG_FACTOR`` times ``high_water`` bytes is refused. Raises
         ConnectionClosedError then, and when the connection has ended.
         """
         self.check_open()
         if self.unsent > self._high_water * BACKLOG_FACTOR:
-            error = ConnectionClosedError("us", "it reads far too slowly", code="overloaded")
-            self.cut_off(error, self._now)
-            self.check_open()
+            self.refuse("overloaded", "it reads far too slowly", self._now)
+            raise self.ending.closed_error()
         self.conversation.send(message)
 
     def data_to_send(self) -> list[Piece]:
@@ -239,11 +238,12 @@ class Connection:
     def refuse(self, code: str, why: str, now: float) -> None:
         """Tell the peer why it is not served, and end when it knows.
 
-        Where output waits, the peer would read the reason behind all of that: then the connection
-        ends at once. So does a connection that is over.
+        The reason follows the messages that are on their way; other output is lost. Where the peer
+        cannot be told, the connection ends at once. So does a connection that is over.
         """
         self._now = now
-        self.closing.refuse(ConnectionClosedError("us", why, code=code))
+        error = ConnectionClosedError("us", why, code=code)
+        self.closing.refuse(error, has_layer=self._wrapping is not None)
 
     def cut_off(self, error: ConnectionClosedError, now: float) -> None:
         """End at once, for this reason unless there is one; the peer is told where that can be."""

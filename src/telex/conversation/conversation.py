@@ -18,7 +18,7 @@ from telex.conversation.greeting import Greeting
 from telex.conversation.handshake import Handshake
 from telex.conversation.mistakes import misplaced
 from telex.conversation.outgoing import Outgoing
-from telex.conversation.reasons import closed_error, reason_of, reason_said
+from telex.conversation.reasons import closed_error, code_of, reason_of, reason_said
 from telex.conversation.requests import PeerRequests
 from telex.conversation.states import TRANSITIONS, Phase, Step
 from telex.conversation.timeouts import Timeouts
@@ -231,7 +231,7 @@ class Conversation:
             return
         reason = reason_of(error)
         if self._can_send():
-            self._outgoing.say_last(reason.code, reason.reason)
+            self._outgoing.say_last(code_of(error), reason.reason)
         self.error = error
         self._end(Step.BREAKS, reason)
 
