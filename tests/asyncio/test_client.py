@@ -286,11 +286,11 @@ async def test_all_that_a_name_stands_for_is_tried(monkeypatch: pytest.MonkeyPat
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             bad = Endpoint(socket.AF_INET, unused.getsockname())
-            monkeypatch.setattr("telex.asyncio.dialing.resolve", lambda address: [bad, good])
+            monkeypatch.setattr("telex.network.lookup.resolve", lambda address: [bad, good])
             async with stage.connect() as connection:
                 assert (await connection.request("x")).content == "x"
             monkeypatch.setattr(
-                "telex.asyncio.dialing.resolve",
+                "telex.network.lookup.resolve",
                 lambda address: [bad, Endpoint(socket.AF_UNIX, "/nobody")],
             )
             with pytest.raises(ConnectError, match=r"127\.0\.0\.1:\d+: .*; unix:/nobody: "):

@@ -241,7 +241,7 @@ def doing_again_and_again(what: Callable[[], object]) -> Iterator[None]:
 def test_a_peer_that_was_far_too_slow_reads_why(
     serve: Serve, sockets: ExitStack, authority: Authority
 ) -> None:
-    """What is on its way is completed, so that the reason arrives behind it, as that of the peer."""
+    """What is on its way is completed, and the reason arrives behind it."""
     app = Application()
     refused: list[ConnectionClosedError] = []
 

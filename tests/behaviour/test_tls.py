@@ -182,7 +182,7 @@ def test_cut_is_of_no_matter_when_nothing_can_follow(
 def test_cut_with_much_unread_is_no_fault_of_the_server(
     running_tls: Running, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the network takes after the cut is counted as sent; the rest is lost, as the log says."""
+    """What the network takes after the cut is counted as sent; the rest is lost."""
     entered, go_on = threading.Event(), threading.Event()
     app = Application()
 

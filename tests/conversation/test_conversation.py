@@ -258,7 +258,7 @@ def test_a_request_is_answered_only_once() -> None:
 def test_only_requests_are_answered() -> None:
     """What nobody has asked under gets no answer, and no refusal either."""
     server = new_server()
-    asked, _told = tell(server, request(5), error("odd", re=5))
+    asked, _told = tell(server, request(5), error("odd"))
     for id in (None, 0, 6):
         server.answer(id, Message("answer"))
         server.refuse(id, "no", "no")
@@ -579,12 +579,26 @@ def test_an_unknown_kind_is_refused_and_the_conversation_goes_on(kind: str) -> N
     assert len(said.content["detail"]) < 100
 
 
-def test_an_error_about_nothing_known_is_the_applications() -> None:
+def test_an_error_that_names_no_request_is_the_applications() -> None:
     """It is no answer, and it does not end anything."""
     client = new_client()
-    messages = [error("unsupported-kind"), error("unsupported-kind", re=9)]
+    messages = [error("unsupported-kind"), error("bad-content")]
     assert tell(client, *messages) == messages
     assert client.phase is Phase.OPEN
+
+
+@pytest.mark.parametrize("side", [new_client, new_server])
+def test_an_error_that_answers_nothing_ends_the_conversation(
+    side: Callable[[], Conversation],
+) -> None:
+    """As every answer does to what was not asked, or was answered before, on either side."""
+    conversation = side()
+    ping = conversation.ping()
+    assert tell(conversation, error("odd", re=1), error("odd", re=1)) == []
+    assert isinstance(ping.error, RemoteError)
+    assert "an error must name a request" in failure_of(conversation)
+    (_ping, said) = sent_by(conversation)
+    assert (said.kind, said.content["code"]) == ("error", "bad-message")
 
 
 # Greetings
@@ -664,6 +678,42 @@ def test_without_its_token_a_peer_may_ask_for_nothing(message: Message) -> None:
     assert tell(server, message) == []
     assert "demands a token" in failure_of(server)
     assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("kind", [None, "request", "reply", "welcome", "other"])
+@pytest.mark.parametrize("size", [1, 100_000, 10_000_000])
+def test_without_its_token_a_peer_is_refused_by_the_header_of_its_message(
+    kind: str | None, size: int
+) -> None:
+    """None of the content is waited for, and none is kept."""
+    server = new_server(tokens=TOKENS)
+    data = Message(bytes(size), kind=kind, id=1).to_bytes()
+    assert server.receive_data(data[:-size]) == []
+    assert "demands a token" in failure_of(server)
+    assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("kind", ["hello", "ping", "close"])
+def test_what_may_come_before_a_token_is_refused_by_its_header_when_it_is_long(kind: str) -> None:
+    """64 KiB may come, in as many pieces as the peer likes."""
+    server = new_server(tokens=TOKENS)
+    most, more = (Message(bytes(65_536 + n), kind=kind, id=1).to_bytes() for n in (0, 1))
+    for start in range(0, 65_000, 1_000):
+        assert server.receive_data(most[start : start + 1_000]) == []
+    assert server.error is None
+    server = new_server(tokens=TOKENS)
+    assert server.receive_data(more[:-65_537]) == []
+    assert "at most 65,536 bytes, not 65,537" in failure_of(server)
+    assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+def test_a_token_admits_long_content_at_once() -> None:
+    """Its message may have begun in one piece with the hello."""
+    client, server = new_client(token=TOKEN), new_server(tokens=TOKENS)
+    (hello,) = sent_by(client)
+    data = Message(bytes(1_000_000)).to_bytes()
+    assert server.receive_data(hello.to_bytes() + data[:50_000]) == []
+    assert len(server.receive_data(data[50_000:])) == 1
 
 
 def test_a_server_that_closes_lets_nobody_in_without_a_token() -> None:

@@ -236,14 +236,11 @@ class Connection:
         self.closing.leave(now, can_tell=self.is_established)
 
     def refuse(self, code: str, why: str, now: float) -> None:
-        """Tell the peer why it is not served, and end when it knows.
-
-        The reason follows the messages that are on their way; other output is lost. Where the peer
-        cannot be told, the connection ends at once. So does a connection that is over.
-        """
+        """Tell the peer why it is not served, and end when it knows; see ``Closing.refuse``."""
         self._now = now
         error = ConnectionClosedError("us", why, code=code)
         self.closing.refuse(error, has_layer=self._wrapping is not None)
+        self._advance_closing()
 
     def cut_off(self, error: ConnectionClosedError, now: float) -> None:
         """End at once, for this reason unless there is one; the peer is told where that can be."""
@@ -260,8 +257,8 @@ class Connection:
         return ending
 
     def check_open(self) -> None:
-        """Raise ConnectionClosedError when the connection has broken or was cut off."""
-        if self.closing.has_broken:
+        """Raise ConnectionClosedError when the connection has broken, was cut off or refused."""
+        if self.closing.has_broken or self.closing.is_refused:
             raise self.closing.ending.closed_error()
 
     @property
@@ -364,11 +361,6 @@ class Connection:
         What handlers are at work on is free when they are done.
         """
         return 0 if self.closing.is_cut else self.memory_held - self.bytes_at_work
-
-    @property
-    def may_grow(self) -> bool:
-        """Whether the connection may come to hold more memory than it does now."""
-        return not (self.closing.is_cut or self.conversation.is_over)
 
     @property
     def wants_to_read(self) -> bool:

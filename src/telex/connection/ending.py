@@ -129,6 +129,29 @@ class Ending:
         return conversation.closed_error().by == "us"
 
     @property
+    def has_loss(self) -> bool:
+        """Whether something of either side was lost by this end, or refused.
+
+        Nothing is where a peer just leaves: without an end of its stream, as probes do, or behind
+        its goodbye without reading the answers. That depends on what is unsent, unanswered, or
+        received and not handled.
+        """
+        conversation = self._conversation
+        error = self.broken or conversation.error
+        if not isinstance(error, ConnectionClosedError):
+            return error is not None
+        farewell = conversation.farewell
+        if farewell is not None and farewell.code not in GOOD_ENDINGS:
+            return True
+        cause = error.__cause__
+        if error.by != "peer" or not (cause is None or isinstance(cause, ConnectionError)):
+            return True
+        self._note_cut()
+        if self.dropped or conversation.processor.error is not None:  # a message was cut
+            return True
+        return farewell is None and (self.unsent > 0 or conversation.unanswered > 0)
+
+    @property
     def final_error(self) -> TelexError | None:
         """The error for whoever observes the connection; None for an end as it should be."""
         conversation = self._conversation

@@ -45,7 +45,6 @@ class Conversation:
     """
 
     __slots__ = (
-        "_handshake",
         "_has_conversed",
         "_high_water",
         "_keepalive",
@@ -58,6 +57,7 @@ class Conversation:
         "calls",
         "error",
         "farewell",
+        "handshake",
         "identity",
         "phase",
         "said",
@@ -80,7 +80,7 @@ class Conversation:
         self._outgoing: Final = Outgoing(limits)
         self.calls: Final = Calls(limits.max_pending)
         self._requests: Final = PeerRequests(limits, self._outgoing, self.calls, serves=serves)
-        self._handshake: Final = Handshake(greeting, limits, self._outgoing, serves=serves)
+        self.handshake: Final = Handshake(greeting, limits, self._outgoing, serves=serves)
         self._has_conversed = False
         self._keepalive: Call | None = None
         self._reason: ConnectionClosedError | None = None
@@ -89,7 +89,7 @@ class Conversation:
         self.identity: str | None = identity
         self.said: i64 = 0  # plain messages
         self.wants_keepalive: bool = False
-        self.phase: Phase = Phase.GREETING if self._handshake.begin() else Phase.OPEN
+        self.phase: Phase = Phase.GREETING if self.handshake.begin() else Phase.OPEN
 
     # What arrives
 
@@ -181,8 +181,7 @@ class Conversation:
     def request_many(self, messages: list[Message], calls: list[Call]) -> None:
         """Send messages as requests, and add their calls to ``calls``; see ``send_many``."""
         for message in messages:
-            call = self._ask(message, "request")
-            calls.append(call)
+            calls.append(self._ask(message, "request"))
 
     def ping(self) -> Call:
         """Ask the peer for a sign of life; the call is done when it comes."""
@@ -250,11 +249,6 @@ class Conversation:
     def is_over(self) -> bool:
         """Whether no message is received any more, and none sent but those that wait to be sent."""
         return self.phase is Phase.CLOSED or self.phase is Phase.FAILED
-
-    @property
-    def is_admitted(self) -> bool:
-        """Whether the peer may send anything: no token is demanded, or the peer has shown one."""
-        return self._handshake.is_admitted
 
     @property
     def unanswered(self) -> int:
@@ -361,6 +355,8 @@ class Conversation:
                         taken.append(message)
                 else:
                     self._take_control(kind, message)
+            if not self.handshake.is_admitted:
+                self.handshake.check_begun(self._processor)
         except (ProtocolError, ConnectionClosedError) as error:
             self.fail(error.with_traceback(None))  # which would keep the messages in memory
         return taken
@@ -371,20 +367,21 @@ class Conversation:
         Raises ConnectionClosedError for a peer without its token, and ProtocolError for a message
         after the peer's last.
         """
-        self._handshake.check_admits(message)
+        self.handshake.check_admits(message)
         if self.phase is Phase.FINISHING:
             raise misplaced(message, "it came after the peer had said its last")
         return self.phase is Phase.GREETING or self.phase is Phase.CLOSING
 
     def _take_error(self, message: Message) -> bool:
-        """Take an error; return whether it is for the application: it answers no request."""
+        """Take an error; return whether it is for the application: it names no request."""
         problem = read_problem(message, "error")
         re = message.re
-        if re is not None:
-            return not self.calls.take_error(re, problem)
-        if problem.code not in ENDING_CODES:
-            return True
-        self._end_as_peer_says(problem)
+        if re is None:
+            if problem.code not in ENDING_CODES:
+                return True
+            self._end_as_peer_says(problem)
+        elif not self.calls.take_error(re, problem):
+            raise misplaced(message, "an error must name a request that has no answer yet")
         return False
 
     def _take_control(self, kind: str, message: Message) -> None:
@@ -402,17 +399,15 @@ class Conversation:
         elif kind == "hello" and self._serves:
             self._take_hello(message)
         elif kind == "welcome" and not self._serves:
-            self._handshake.take_welcome(message)
+            self.handshake.take_welcome(message)
             self._step(Step.GREETED)
         elif self._can_send():
             self._outgoing.complain("unsupported-kind", unknown_kind(kind), message.id or 0)
 
     def _take_hello(self, message: Message) -> None:
-        handshake = self._handshake
-        handshake.take_hello(message, can_answer=self._can_send())
-        if handshake.owner is not None:
-            self.identity = handshake.owner
-        self.wants_keepalive = handshake.peer_wants_keepalive
+        self.handshake.take_hello(message, can_answer=self._can_send())
+        self.identity = self.handshake.owner or self.identity
+        self.wants_keepalive = self.handshake.peer_wants_keepalive
         self._step(Step.GREETED)
 
     # Inside

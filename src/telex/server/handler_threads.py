@@ -37,7 +37,7 @@ class HandlerDriver(Driver, Protocol):
 
     connection: Connection
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of this server."""
 
 
@@ -116,7 +116,9 @@ class HandlerThreads:
         try:
             take(run, *outcome)
             self._dispatcher.advance()
-        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
             self._driver.break_off(fault)
         self._driver.flush_soon()
 
