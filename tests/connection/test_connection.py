@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message
-from telex.connection.connection import BACKLOG_FACTOR, Connection
+from telex.connection.backlog import BACKLOG_FACTOR
+from telex.connection.connection import Connection
 from telex.connection.unread import INBOX_SIZE
 from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.greeting import Greeting

@@ -123,6 +123,16 @@ class Closing:
         return self._conversation.is_over or (self.is_leaving and self.output_ended)
 
     @property
+    def unsent(self) -> i64:
+        """Bytes of the output that the network has not taken."""
+        return self._output.size
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the network has yet to take output."""
+        return self._output.size > 0
+
+    @property
     def has_unsent_after_goodbye(self) -> bool:
         """Whether the peer has said its last, and has yet to take what it is sent."""
         phase = self._conversation.phase
@@ -265,6 +275,10 @@ class Closing:
             self.linger_until = now + SILENT_SECONDS
         if self._ignored > LINGER_BYTES:
             self.is_cut = True
+
+    def note_reading(self) -> None:
+        """Begin anew to measure how long the peer takes nothing."""
+        self._seen_sent = -1
 
     def has_stopped_reading(self, now: float) -> bool:
         """Whether the peer took nothing of the rest of the output for ``LINGER_SECONDS``."""
