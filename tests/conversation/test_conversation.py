@@ -188,7 +188,7 @@ def test_a_message_over_the_limits_is_not_sent() -> None:
         client.send(Message(b"x" * 11))
     with pytest.raises(TooLargeError, match="header block is"):
         client.request(Message(b"", subject="s" * 300))
-    assert (client.bytes_to_send, client.outstanding) == (0, 0)
+    assert (client.bytes_to_send, client.calls.count) == (0, 0)
     assert client.request(Message(b"")).id == 1
 
 
@@ -201,7 +201,7 @@ def test_answers_find_their_requests_in_any_order() -> None:
     calls = [client.request(Message(f"question {n}", subject="ask")) for n in range(3)]
     requests = carry(client, server)
     assert [(message.kind, message.subject) for message in requests] == [("request", "ask")] * 3
-    assert (server.unanswered, client.outstanding) == (3, 3)
+    assert (server.unanswered, client.calls.count) == (3, 3)
     for message in reversed(requests):
         server.answer(message.id, Message(f"answer to {message.content}"))
     assert carry(server, client) == []
@@ -209,7 +209,7 @@ def test_answers_find_their_requests_in_any_order() -> None:
         [f"answer to question {n}"] for n in range(3)
     ]
     assert all(call.is_done and call.error is None for call in calls)
-    assert (server.unanswered, client.outstanding) == (0, 0)
+    assert (server.unanswered, client.calls.count) == (0, 0)
 
 
 def test_an_answer_in_parts_ends_with_its_last() -> None:
@@ -221,7 +221,7 @@ def test_an_answer_in_parts_ends_with_its_last() -> None:
         server.answer(message.id, Message(part), more=True)
         carry(server, client)
     assert ([part.content for part in call.parts], call.is_done) == (["a", "b"], False)
-    assert (server.unanswered, client.outstanding) == (1, 1)
+    assert (server.unanswered, client.calls.count) == (1, 1)
     server.answer(message.id, Message(b""))
     carry(server, client)
     assert ([part.content for part in call.parts], call.is_done) == (["a", "b"], True)
@@ -468,8 +468,8 @@ def test_answers_to_what_was_given_up_are_dropped() -> None:
     ping = client.ping()
     for call in (*calls, ping, calls[0]):
         client.abandon(call)
-    assert client.outstanding == 0
-    assert client.abandoned == 4
+    assert client.calls.count == 0
+    assert client.calls.abandoned == 4
     late = [
         reply(1, "a", more=True),
         reply(1),
@@ -479,7 +479,7 @@ def test_answers_to_what_was_given_up_are_dropped() -> None:
     ]
     assert tell(client, *late) == []
     assert client.phase is Phase.OPEN
-    assert client.abandoned == 0
+    assert client.calls.abandoned == 0
     assert not any(call.is_done or call.parts for call in calls)
     tell(client, reply(1))
     assert "no answer yet" in failure_of(client)
@@ -489,11 +489,11 @@ def test_answers_are_awaited_to_requests_that_were_given_up_too() -> None:
     """The peer sends them all the same; the answer to a ping is none."""
     client = new_client()
     client.ping()
-    assert [client.awaits_answers] == [False]
+    assert client.calls.open_requests == 0
     client.abandon(client.request(Message("x")))
-    assert [client.awaits_answers] == [True]
+    assert client.calls.open_requests == 1
     tell(client, reply(2))
-    assert [client.awaits_answers] == [False]
+    assert client.calls.open_requests == 0
 
 
 def test_giving_up_what_is_done_changes_nothing() -> None:
@@ -1156,11 +1156,11 @@ def test_a_silent_peer_with_keepalive_is_pinged() -> None:
         server.check_time(now - 0.1)
         assert server.data_to_send() == []
         server.check_time(now)
-        assert server.outstanding == 1
+        assert server.calls.count == 1
         carry(server, client)
         carry(client, server)
         server.check_time(now + 0.25)
-        assert server.outstanding == 0
+        assert server.calls.count == 0
     assert server.phase is Phase.OPEN
 
 
@@ -1184,7 +1184,7 @@ def test_a_peer_that_sends_and_answers_no_ping_is_there() -> None:
         client.send(Message("x"))
         carry(client, server)
         server.check_time(round * 30.0 + 1)
-    assert (server.phase, server.outstanding) == (Phase.OPEN, 1)
+    assert (server.phase, server.calls.count) == (Phase.OPEN, 1)
 
 
 def test_without_keepalive_nobody_is_pinged() -> None:
@@ -1237,3 +1237,20 @@ def test_an_end_that_asks_refuses_requests_instead_of_not_reading() -> None:
     assert server.unanswered == 2
     refused = sent_by(server)[-1]
     assert (refused.kind, refused.re, refused.content["code"]) == ("error", 3, "overloaded")
+
+
+def test_messages_are_confirmed_by_answers_and_by_an_end_that_answers_the_own_end() -> None:
+    """A peer that ends for a reason of its own confirms nothing."""
+    for code, unconfirmed in (("closed", 0), ("shutting-down", 2)):
+        client, server = new_client(), new_server()
+        client.send(Message("a"))
+        client.ping()
+        carry(client, server)
+        assert client.unconfirmed == 1
+        carry(server, client)
+        assert client.unconfirmed == 0
+        client.send(Message("b"))
+        client.send(Message("c"))
+        client.close("closed", "")
+        tell(client, Message({"code": code}, kind="close"))
+        assert client.unconfirmed == unconfirmed

@@ -27,7 +27,7 @@ class Driver:
         registry = Registry(app, self.limits, Greeting("test"), None, None, None)
         self.threads = Threads(2)
         self.connection = registry.connection(0.0)
-        self.faults: list[Exception] = []
+        self.faults: list[BaseException] = []
         self.user_id = None
         self.sizes: list[int] = []
         """Of the outcomes, in bytes."""
@@ -65,7 +65,7 @@ class Driver:
     def sent(self, message: Message) -> None:
         """Tell nobody."""
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """Keep the fault."""
         self.faults.append(fault)
 

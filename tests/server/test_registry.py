@@ -47,7 +47,7 @@ class Driven:
         if self.connection.is_finished:
             self.registry.remove(self)
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of the server."""
         self.registry.break_off(self, fault, 0.0)
         self.registry.remove(self)

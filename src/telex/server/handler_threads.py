@@ -37,7 +37,7 @@ class HandlerDriver(Driver, Protocol):
 
     connection: Connection
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of this server."""
 
 
@@ -93,7 +93,8 @@ class HandlerThreads:
                     self._driver.post(self._take_outcome, run, *outcome, size=size)
                 except WaitTimeoutError:
                     continue  # no outcome is lost because the server is busy
-                return
+                break
+        del outcome  # the frames of an error in it refer to this frame, and would keep it
 
     def _step(self, run: Run) -> tuple[Callable[..., object], *tuple[object, ...]]:
         """Run a handler, or the next step of its generator; return what takes the outcome."""
@@ -115,7 +116,9 @@ class HandlerThreads:
         try:
             take(run, *outcome)
             self._dispatcher.advance()
-        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
             self._driver.break_off(fault)
         self._driver.flush_soon()
 
