@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.log import safe_logger
+from telex.network.listener import refusal
 from telex.observation.serving import open_observed
 from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
@@ -82,9 +83,11 @@ def serve(
     )
     try:
         return Server(registry, listeners, actual)
-    except BaseException:
+    except BaseException as error:
         for listener in listeners:
             listener.close()
+        if isinstance(error, OSError):  # no descriptors are left for the loop
+            raise refusal(actual, error) from error
         raise
 
 
