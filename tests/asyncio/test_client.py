@@ -91,7 +91,7 @@ async def test_parts_may_be_let_go_of_by_any_thread(monkeypatch: pytest.MonkeyPa
         kept = [connection.request_parts("x", subject="parts")]
         await anext(kept[0])
         await asyncio.to_thread(kept.clear)
-        await wait_until(lambda: not connection._conversation.outstanding, "it is given up")
+        await wait_until(lambda: not connection._conversation.calls.count, "it is given up")
         assert (await connection.request("next")).content == "next"
     assert set(threads) == {threading.current_thread()}
 

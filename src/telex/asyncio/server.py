@@ -242,7 +242,7 @@ class Server:
             task.set_name(getattr(hook, "__qualname__", None) or repr(hook))
             try:
                 await _call(hook)
-            except (KeyboardInterrupt, SystemExit):  # the program ends
+            except KeyboardInterrupt:  # the program ends
                 raise
             except BaseException as failure:
                 if isinstance(failure, asyncio.CancelledError) and task.cancelling():

@@ -97,6 +97,15 @@ class Pipeline:
         self.failure = failure
         self.has_more = False
 
+    def raise_failure(self) -> None:
+        """Raise what kept the rest from being sent, if anything did, and keep it no longer."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # a frame that refers to its own error would stay alive
+
     # Answers
 
     @property

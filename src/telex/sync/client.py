@@ -286,8 +286,8 @@ class Connection:
         ConnectionClosedError. ``timeout`` is for everything together, in seconds: raises
         WaitTimeoutError if the peer has not closed by then, because the peer may not have read
         everything. If requests were abandoned, their handlers may still keep the peer busy: then
-        wait at most 1 s after the last byte is sent, and raise no WaitTimeoutError. A second call
-        has no effect.
+        wait until the peer has read all plain messages, at most 1 s after the last byte is sent,
+        and raise no WaitTimeoutError. A second call has no effect.
         """
         driver = self._driver
         deadline = moment_in(timeout)
@@ -303,7 +303,10 @@ class Connection:
         finally:
             driver.release()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # a frame that refers to its own error would stay alive
 
     def __enter__(self) -> Self:
         return self
