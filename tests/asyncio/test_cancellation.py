@@ -160,7 +160,7 @@ async def test_cancelled_requests_are_forgotten() -> None:
             task.cancel()
         answered = await asyncio.gather(*tasks, return_exceptions=True)
         assert True in answered
-        assert connection._conversation.outstanding == 0
+        assert connection._conversation.calls.count == 0
         assert (await connection.request("after all that")).content == "after all that"
 
 

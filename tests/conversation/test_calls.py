@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telex import TelexError
+from telex import Message, TelexError
 from telex.conversation.calls import Calls
 from tests.conversations import reply
 
@@ -94,3 +94,19 @@ def test_who_follows_a_call_is_forgotten_at_its_end_and_when_it_is_given_up() ->
     calls.abandon(abandoned)
     assert seen == [True]
     assert ended.on_progress is abandoned.on_progress is None
+
+
+def test_what_was_said_before_a_call_is_read_when_the_call_is_answered() -> None:
+    """By a reply, a pong or an error; the last call also by an answer that is late."""
+    calls = Calls(8)
+    for said_before in (1, 2, 3, 5):
+        calls.begin(None, is_ping=said_before == 2, said_before=said_before)
+    calls.take_pong(Message(b"", kind="pong", re=2))
+    assert calls.read == 2
+    calls.take_reply(reply(1))
+    assert calls.read == 2
+    calls.take_error(3, TelexError())
+    assert calls.read == 3
+    calls.end_all()
+    calls.take_pong(Message(b"", kind="pong", re=4))
+    assert calls.read == 5

@@ -158,6 +158,18 @@ def test_fault_of_the_server_ends_its_connection_and_is_logged_once(
     assert registry.drivers == {other}
 
 
+def test_fault_after_the_end_of_a_connection_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler may meet the fault whose connection, and dispatcher, are gone."""
+    registry = registry_with()
+    driver = Driven(registry, "a peer")
+    registry.cut_off(0.0)
+    caplog.clear()
+    del driver.dispatcher
+    registry.break_off(driver, ValueError("a mistake"), 0.0)
+    assert lines(caplog) == ["a fault of this server, after a connection has ended"]
+    assert caplog.records[0].exc_info
+
+
 def test_fault_at_a_deadline_ends_its_connection_only(caplog: pytest.LogCaptureFixture) -> None:
     """The deadlines of the other connections are handled in the same look."""
 

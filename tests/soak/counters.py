@@ -74,7 +74,7 @@ def _names(objects: Iterable[object]) -> Iterable[str]:
             code = code or getattr(thing, "cr_code", None)
             if code is not None and any(name in code.co_filename for name in _COUNTED):
                 yield f"generators and coroutines of {code.co_qualname}"
-        elif kind.__module__.startswith("telex."):
+        elif str(kind.__module__).startswith("telex."):  # some types of C have no text there
             yield f"{OBJECTS}{kind.__module__}.{kind.__qualname__}"
 
 

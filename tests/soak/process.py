@@ -11,6 +11,7 @@ import os
 import selectors
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -104,6 +105,10 @@ class Process:
 
 def answer_commands(commands: Commands) -> None:
     """Run each command that comes on the standard input, until that ends."""
-    for line in sys.stdin:
-        command, *arguments = json.loads(line)
-        print(json.dumps(commands[command](*arguments)), flush=True)  # noqa: T201
+    try:
+        for line in sys.stdin:
+            command, *arguments = json.loads(line)
+            print(json.dumps(commands[command](*arguments)), flush=True)  # noqa: T201
+    except BaseException:  # noqa: BLE001 - in a thread, nobody else would end the process
+        traceback.print_exc()
+        os._exit(1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.client.answers import answer_of, late_error
 from telex.errors import TelexError
+from telex.seconds import timeout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ class Pipeline:
         self.failure: Exception | None = None
         """What kept the rest from being sent: to be raised when all others have their answers."""
         self._connection: Final = connection
-        self._timeout: Final = timeout
+        self._timeout: Final = timeout_of(timeout)
         self._most: Final = most
         self._half: Final = most // 2
         # Of each batch under way the id of its last call, and until when its answers may come.

@@ -166,6 +166,7 @@ class Ending:
             code=error.code,
             unsent=self.unsent,
             unanswered=conversation.unanswered,
+            unconfirmed=conversation.unconfirmed,
         )
         final.__cause__ = error.__cause__
         return final
@@ -188,7 +189,8 @@ class Ending:
         """Return the error for a connection that an exception has left half-way, which is told."""
         self.was_told = True
         reason = "it was interrupted while bytes were on their way"
-        return ConnectionClosedError("us", reason, unsent=self.unsent)
+        unconfirmed = self._conversation.unconfirmed
+        return ConnectionClosedError("us", reason, unsent=self.unsent, unconfirmed=unconfirmed)
 
     def reason(self) -> ConnectionClosedError:
         """Return a new error that says why the connection ended; nobody is told by that."""
@@ -201,6 +203,7 @@ class Ending:
         """Add to an error about this end what was lost, and the cause; return the error."""
         self.was_told = True
         error.unsent = self.unsent
+        error.unconfirmed = self._conversation.unconfirmed
         failure = self._failure
         if isinstance(failure, ProtocolError):
             error.__cause__ = failure
@@ -233,7 +236,7 @@ class Ending:
         """
         if self.unsent:
             reason = f"the peer did not read on for {timeout:g} s"
-            return ConnectionClosedError("us", reason, unsent=self.unsent)
+            return self.complete(ConnectionClosedError("us", reason))
         if self.gave_up:
             return None
         return WaitTimeoutError("the peer to end the connection; it may not have read all", timeout)

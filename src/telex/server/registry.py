@@ -165,10 +165,18 @@ class Registry:
             driver.dispatcher.close()
             ending = connection.ending
             self._log_end(driver, ending.broken or connection.conversation.error, ending.dropped)
-        self._account(driver, connection.memory_held)
+        # What a connection holds that was cut off is free at the end of this turn.
+        held = connection.bytes_at_work if is_at_its_end else connection.memory_held
+        self._account(driver, held)
 
     def break_off(self, driver: ServedDriver, fault: BaseException, now: float) -> None:
-        """Log a fault of this server that a turn has met; the driver then closes."""
+        """Log a fault of this server that a turn has met; the driver then closes.
+
+        A connection that has ended, and whose handler met the fault, changes no more.
+        """
+        if driver not in self.drivers:
+            logger.error("a fault of this server, after a connection has ended", exc_info=fault)
+            return
         driver.refusal_was_logged = True
         peer = driver.dispatcher.peer
         logger.error("ended by a fault of this server", peer=peer, exc_info=fault)
@@ -282,5 +290,6 @@ def _worth_ending(driver: ServedDriver) -> tuple[bool, int, int]:
     connection = driver.connection
     gain = connection.memory_to_gain
     steps = gain // MEMORY_STEP
-    rest = connection.memory_held if connection.may_grow else gain
-    return steps > 0 and not connection.conversation.is_admitted, steps, rest
+    has_ended = connection.closing.is_cut or connection.conversation.is_over
+    rest = gain if has_ended else connection.memory_held
+    return steps > 0 and not connection.conversation.handshake.is_admitted, steps, rest
