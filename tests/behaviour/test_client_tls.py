@@ -19,6 +19,7 @@ import pytest
 
 import telex.sync
 from telex import AddressError, ConnectError, ConnectionClosedError, Limits, Message
+from telex.sync.client_driver import ClientDriver
 from telex.tls import client_context, server_context
 from tests.behaviour.stage import PATIENCE, Client, Connect, Pair, Running
 from tests.certificates import Authority
@@ -261,7 +262,17 @@ def openssl_server(certificates: Path) -> Iterator[Callable[[str], tuple[str, Po
 
     def start(version: str) -> tuple[str, Popen[bytes]]:
         pair = [certificates / f"server-{what}.pem" for what in ("certificate", "key")]
-        command = [program, "s_server", "-accept", "0", version, "-cert", pair[0], "-key", pair[1]]
+        command: list[str | Path] = [
+            program,
+            "s_server",
+            "-accept",
+            "0",
+            version,
+            "-cert",
+            pair[0],
+            "-key",
+            pair[1],
+        ]
         process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
         processes.append(process)
         assert process.stdout is not None
@@ -326,6 +337,7 @@ def test_no_message_is_lost_in_silence_when_tls_is_to_be_agreed_on_anew(
     printed_until(process, b"before")
     order(process, b"R")
     if isinstance(connection, telex.sync.Connection):  # the other reads by itself
+        assert isinstance(connection._driver, ClientDriver)
         assert select.select([connection._driver.socket], [], [], PATIENCE)[0]
     try:
         for number in range(3):
