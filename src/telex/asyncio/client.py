@@ -296,9 +296,9 @@ class Connection:
         peer reports an error, or when the connection is lost. ``timeout`` is for everything
         together, in seconds: raises WaitTimeoutError if the peer has not closed by then, because
         the peer may not have read everything. If requests were abandoned, their handlers may still
-        keep the peer busy: then wait until the peer has read all plain messages, at most 1 s after
-        the last byte is sent, and raise no WaitTimeoutError. A second call has no effect. If the
-        task is cancelled, the connection is closed at once.
+        keep the peer busy: then wait until the peer has read all plain messages and 0.1 s more, at
+        most 1 s after the last byte is sent, and raise no WaitTimeoutError. A second call has no
+        effect. If the task is cancelled, the connection is closed at once.
         """
         driver, ending = self._driver, self._connection.ending
         deadline = moment_in(timeout)

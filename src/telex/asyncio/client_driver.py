@@ -7,12 +7,12 @@ connection. What users call is ``client``'s.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.driver import Driver
+from telex.asyncio.timer import Timer
 from telex.asyncio.waiting import Waiters, check_loop, until, wake
 from telex.client.answers import raise_error_of
 from telex.network.fork import belongs_to_this_process, give_up_connection, lead_nowhere
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from telex.conversation.calls import Call
     from telex.wire.message import Message
 
-_LATE_SECONDS: Final = 0.05
-"""How late the timer may be before the loop counts as held up."""
-
-_TICK: Final = 0.001
-"""The shortest time that uvloop waits. It polls at least once in that time."""
-
 
 class ClientDriver(Driver):
     """Moves the bytes of a client's connection, and wakes the tasks that wait for something.
@@ -39,7 +33,6 @@ class ClientDriver(Driver):
 
     __slots__ = (
         "__weakref__",
-        "_armed_for",
         "_gone",
         "_has_received_rest",
         "_is_plain",
@@ -70,8 +63,7 @@ class ClientDriver(Driver):
         self._has_received_rest = False
         # Where there is a layer, it may have to answer what has come.
         self._is_plain: Final = connection.is_established
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_for = math.inf
+        self._timer: Final = Timer(loop, self._look)
         belongs_to_this_process(self)
 
     # What tasks wait for
@@ -239,8 +231,7 @@ class ClientDriver(Driver):
     def lost(self) -> None:
         """Tell everybody who waits that the connection has ended."""
         self.connection.finish()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         for waiters in (self.arrivals, self._room, self._gone):
             waiters.wake()
 
@@ -259,32 +250,14 @@ class ClientDriver(Driver):
             self._room.wake()
         self.read_if_wanted()
         deadline = connection.next_deadline
-        if deadline < self._armed_for:
-            if self._timer is not None:
-                self._timer.cancel()
-            delay = max(deadline - time.monotonic(), 0.0) + _TICK
-            self._timer = self.loop.call_later(delay, self._look_if_awake)
-            self._armed_for = deadline
-
-    def _look_if_awake(self) -> None:
-        """Look at the clock; after the next poll, where the loop was kept from polling.
-
-        What has come meanwhile is received first, so that the peer is not blamed. uvloop runs
-        timers before it polls.
-        """
-        if time.monotonic() - self._armed_for > _LATE_SECONDS:
-            self._timer = self.loop.call_later(_TICK, self._look)
-        else:
-            self._look()
+        if deadline < self._timer.moment:
+            self._timer.set(deadline)
 
     def _look(self) -> None:
         """Do what is due by the clock."""
         if self.is_lost:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._armed_for = math.inf
+        self._timer.cancel()
         self.connection.handle_deadline(time.monotonic())
         self.transmit()
         self._decide()

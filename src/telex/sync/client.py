@@ -295,8 +295,8 @@ class Connection:
         ConnectionClosedError. ``timeout`` is for everything together, in seconds: raises
         WaitTimeoutError if the peer has not closed by then, because the peer may not have read
         everything. If requests were abandoned, their handlers may still keep the peer busy: then
-        wait until the peer has read all plain messages, at most 1 s after the last byte is sent,
-        and raise no WaitTimeoutError. A second call has no effect.
+        wait until the peer has read all plain messages and 0.1 s more, at most 1 s after the last
+        byte is sent, and raise no WaitTimeoutError. A second call has no effect.
         """
         driver = self._driver
         deadline = moment_in(timeout)

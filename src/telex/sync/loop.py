@@ -33,10 +33,14 @@ class Loop:
         """The time of the current turn: taken after the wait, before anything is received."""
         self.unsent: list[Pollable] = []
         """Those that were given output outside of their own turn; they get one in this turn."""
-        self.wakeup: Final = Wakeup()
+        self._selector: Final = selectors.DefaultSelector()
+        try:
+            self.wakeup: Final = Wakeup()
+        except OSError:
+            self._selector.close()
+            raise
         self.calls: Final = ThreadCalls(self.wakeup.wake)
         """Calls of other threads."""
-        self._selector: Final = selectors.DefaultSelector()
         self._next_look = 0.0
         self._resting: set[Pollable] = set()
         self._rest_until = math.inf

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.application.notifier import call_hook
 from telex.network.fork import belongs_to_this_process, lead_nowhere
+from telex.network.listener import refusal
 from telex.observation.serving import open_observed
 from telex.server.driver import leave_connections_to_owner
 from telex.server.registry import LAST_TURNS
@@ -82,9 +83,11 @@ def serve(
     )
     try:
         return Server(registry, listeners, actual)
-    except BaseException:
+    except BaseException as error:
         for listener in listeners:
             listener.close()
+        if isinstance(error, OSError):  # no descriptors are left for the loop
+            raise refusal(actual, error) from error
         raise
 
 

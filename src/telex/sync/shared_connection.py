@@ -138,6 +138,8 @@ class SharedConnection(ABC):
             mark = connection.sent + left
         if left:
             self.wait_to_send(mark)
+        elif connection.closing.has_broken:
+            raise self.closed_error()
 
     def wait_to_send(self, mark: int | None = None) -> None:
         """Wait until some more bytes have gone, or as many in all as ``mark`` says.
