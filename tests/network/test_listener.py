@@ -527,3 +527,19 @@ def test_sockets_that_systemd_passed_to_another_process_are_left(
         in_use = pytest.raises(AddressError, match="address already in use")
         with passed_by_systemd(monkeypatch, sock, process=1), in_use:
             listen(address)
+
+
+def test_a_socket_file_that_cannot_be_removed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is logged, and what is closed after it is closed all the same."""
+    [listener], _ = listen(Address("unix", path=f"{tmp_path}/socket"))
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        listener.close()
+    assert listener.socket.fileno() == -1
+    assert f"{tmp_path}/socket was not removed: permission denied" in caplog.text
