@@ -34,6 +34,8 @@ async def answers_of(
     finally:
         for call in under_way:
             driver.connection.conversation.abandon(call)
+        pipeline.release()
+        driver.consumed(0)
     pipeline.raise_failure()
 
 

@@ -44,6 +44,18 @@ class Pipeline:
         self._half: Final = most // 2
         # Of each batch under way the id of its last call, and until when its answers may come.
         self._deadlines: Final[deque[tuple[int, float | None]]] = deque()
+        self._is_watched = False
+
+    def _watch(self) -> None:
+        """Have answers that wait to be taken count as unread, from the first request on."""
+        if not self._is_watched:
+            self._is_watched = True
+            connection = self._connection
+            connection.unread.watch(self.under_way, connection.conversation.processor)
+
+    def release(self) -> None:
+        """Take no more answers. Whoever reads should look then whether to read on."""
+        self._connection.unread.forget(self.under_way)
 
     # Sending
 
@@ -87,6 +99,7 @@ class Pipeline:
             self._connection.conversation.request_many(batch, calls)
         finally:
             if calls:
+                self._watch()
                 self.under_way.extend(calls)
                 until = None if self._timeout is None else now + self._timeout
                 self._deadlines.append((calls[-1].id, until))

@@ -37,6 +37,8 @@ def answers_to(
         for call in under_way:
             if not call.is_done:
                 driver.abandon(call)
+        pipeline.release()
+        driver.consumed(0)
     pipeline.raise_failure()
 
 
