@@ -65,7 +65,9 @@ def test_messages_are_received_while_no_thread_waits(server: RunningServer) -> N
         assert connection.ping() < PATIENCE
         requests = [Message(number, subject="echo") for number in range(500)]
         answers = list(connection.request_many(requests))
-        assert [answer.content for answer in answers if isinstance(answer, Message)] == [*range(500)]
+        assert [answer.content for answer in answers if isinstance(answer, Message)] == [
+            *range(500)
+        ]
 
 
 def test_the_thread_ends_with_the_connection(server: RunningServer) -> None:

@@ -46,7 +46,7 @@ class Replies:
         """Count the bytes of memory that the answers take."""
         size: i64 = 0
         for row in self._rows:
-            for call in row:
+            for call in list(row):  # another thread may take from it
                 if call.reply is not None:
                     size += call.reply.memory_size
         self._counted = size

@@ -13,9 +13,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from telex.client.parts import PartsOfAnswer
+    from telex.client.pipeline import Pipeline
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
     from telex.errors import ConnectionClosedError
@@ -33,10 +34,12 @@ class SharedConnection(ABC):
         """Whether this side has closed."""
         self.is_gone: bool = False
         """Whether nothing more can come or go."""
+        self.is_inherited: bool = False
+        """Whether the connection belongs to the process that this one was forked from."""
         self.is_released: bool = False
         """Whether nothing is left of the connection."""
         # Reentrant for the sake of signal handlers: they find out by _is_busy where they are.
-        self._lock: Final = threading.RLock()
+        self._lock = threading.RLock()
         # Set while bytes are on their way between socket and messages: signals may come there too.
         self._is_busy = False
         self._is_paused = False
@@ -136,6 +139,8 @@ class SharedConnection(ABC):
             mark = connection.sent + left
         if left:
             self.wait_to_send(mark)
+        elif connection.closing.has_broken:
+            raise self.closed_error()
 
     def wait_to_send(self, mark: int | None = None) -> None:
         """Wait until some more bytes have gone, or as many in all as ``mark`` says.
@@ -200,6 +205,14 @@ class SharedConnection(ABC):
             if answer.call is not None and not answer.call.is_done:
                 self.abandon(answer.call)
             self.consumed(answer.drop())
+
+    def give_up_many(self, pipeline: Pipeline, calls: Iterable[Call]) -> None:
+        """Want no more answers of a row of requests, of which these calls are not done."""
+        with self._lock:
+            for call in calls:
+                self.abandon(call)
+            pipeline.release()
+            self.consumed(0)
 
     def do_later(self, what: Callable[[], object]) -> None:
         """Have something done by the next thread that waits; may be called at any moment at all."""
@@ -275,6 +288,11 @@ class SharedConnection(ABC):
     def check_usable(self) -> None:
         """Raise ConnectionClosedError when nothing can be sent or received any more."""
         if self.is_gone or self._is_interrupted:
+            raise self.closed_error()
+
+    def check_owner(self) -> None:
+        """Raise ConnectionClosedError where the connection belongs to another process."""
+        if self.is_inherited:
             raise self.closed_error()
 
     def closed_error(self) -> ConnectionClosedError:
