@@ -52,6 +52,7 @@ def test_a_program_that_does_something_else_is_not_hung_up_on(
         assert answer.content == "still here"
         with pytest.raises(ConnectionClosedError, match="the answer to a ping"):
             alone.request("x", subject="echo")
+    alone.close()
 
 
 def test_messages_are_received_while_no_thread_waits(server: RunningServer) -> None:
