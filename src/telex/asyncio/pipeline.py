@@ -72,7 +72,8 @@ class Answers:
 
     def __del__(self) -> None:
         # The last reference may be dropped, or the garbage be collected, in another thread.
-        if self._under_way or (self._feed is not None and self._feed.task is not None):
+        is_at_work = self._feed is not None and self._feed.task is not None
+        if self._under_way or is_at_work or self._pipeline.is_watched:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing comes
                 self._driver.loop.call_soon_threadsafe(
                     _give_up, self._driver, self._pipeline, self._feed
@@ -88,6 +89,7 @@ class Answers:
             else:
                 await self._feed.first_request()
             if not under_way:
+                pipeline.release()
                 pipeline.raise_failure()
                 raise StopAsyncIteration
             call = under_way[0]
@@ -188,5 +190,7 @@ def _give_up(driver: ClientDriver, pipeline: Pipeline, feed: _Feed | None) -> No
         if call.on_progress is not None:
             call.on_progress()  # a task waits for it
         driver.connection.conversation.abandon(call)
+    pipeline.release()
+    driver.consumed(0)
     if feed is not None:
         feed.end()
