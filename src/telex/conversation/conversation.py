@@ -181,7 +181,8 @@ class Conversation:
     def request_many(self, messages: list[Message], calls: list[Call]) -> None:
         """Send messages as requests, and add their calls to ``calls``; see ``send_many``."""
         for message in messages:
-            calls.append(self._ask(message, "request"))
+            call = self._ask(message, "request")
+            calls.append(call)
 
     def ping(self) -> Call:
         """Ask the peer for a sign of life; the call is done when it comes."""
