@@ -58,8 +58,7 @@ def server_context(
     CredentialsError.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
+    _harden(context)
     context.certificate = certificate
     context.key = key
     context.client_ca = client_ca
@@ -76,7 +75,7 @@ def client_context(
     for a server that demands a certificate from its clients. Raises CredentialsError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _harden(context)
     if ca is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
@@ -105,6 +104,12 @@ def certified_name(host: str) -> str:
     except UnicodeError as error:
         raise AddressError(f"no certificate can be for the name {host!r}: {error}") from error
     return name
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    """Allow TLS 1.2 and later, and no renegotiation, which TLS 1.3 does not have any more."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
 
 
 def reload_certificates(context: ssl.SSLContext) -> bool:

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from telex.connection.times import LOOK_SECONDS
+from telex.network.fork import empty_selector
 from telex.server.thread_calls import ThreadCalls
 from telex.sync.wakeup import Wakeup
 
@@ -85,6 +86,12 @@ class Loop:
             self.registry.handle_deadlines(now)
         if now >= self._rest_until:
             self._end_rest()
+
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the sockets to the process that this one was forked from."""
+        empty_selector(self._selector)
+        self.wakeup.leave_to_owner()
+        self.calls.leave_to_owner(why)
 
     def close(self) -> None:
         """Give back what the loop itself holds; the pollables close their own sockets."""
