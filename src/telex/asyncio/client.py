@@ -85,7 +85,7 @@ def connect(
             insecure=insecure,
         )
         deadline = moment_in(timeout)
-        driver, peer_address = await dial(options, timeout_of(timeout))
+        driver, peer_address = await dial(options, deadline)
         try:
             if not await driver.welcomed(deadline):
                 raise options.no_welcome_error(timeout)
