@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -435,6 +436,20 @@ def bound(where: Any = ("127.0.0.1", 0), family: int = socket.AF_INET) -> socket
     sock.bind(where)
     sock.listen()
     return sock
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")
+def test_an_abstract_socket_of_systemd_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its unit says ``ListenStream=@NAME``, as the address does."""
+    name = f"telex-test-{os.getpid()}"
+    with (
+        bound(f"\0{name}", socket.AF_UNIX) as sock,
+        passed_by_systemd(monkeypatch, sock),
+    ):
+        [listener], _ = listen(Address.parse(f"unix://@{name}"))
+        assert listener.socket.getsockname() == sock.getsockname()
+        assert listener.port == 0
+        listener.close()
 
 
 def test_socket_of_systemd_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
