@@ -19,6 +19,7 @@ import pytest
 
 import telex.sync
 from telex import AddressError, ConnectError, ConnectionClosedError, Limits, Message
+from telex.network.resolver import Endpoint
 from telex.sync.client_driver import ClientDriver
 from telex.tls import client_context, server_context
 from tests.behaviour.stage import PATIENCE, Client, Connect, Pair, Running
@@ -98,6 +99,44 @@ def test_certificate_for_another_name_is_refused(
             connect(stage, tls=context, server_hostname="pump-7.example")
         with connect(stage, tls=context, server_hostname="localhost") as connection:
             assert connection.ping() > 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.",
+        "LocalHost",
+        "bücher.example",
+        "BÜCHER.example.",
+        "xn--bcher-kva.example",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[fe80::1%1]",
+    ],
+)
+def test_a_host_has_one_name_however_it_is_written(
+    connect: Connect,
+    running: Running,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+) -> None:
+    """A dot at the end, capital letters, other alphabets and zones are not in certificates."""
+    names = ("localhost", "bücher.example", "::1", "fe80::1")
+    context = server_context(*authority.issue(*names, file_name="names"))
+    with running(address="tls://127.0.0.1:0", tls=context) as stage:
+        port = stage.address.port
+        here = Endpoint(socket.AF_INET, ("127.0.0.1", port))
+        monkeypatch.setattr("telex.network.lookup.resolve", lambda address: [here])
+        with connect(f"tls://{host}:{port}") as connection:
+            assert connection.ping() > 0
+
+
+@pytest.mark.parametrize("name", [".example", "a..example", "x" * 64])
+def test_what_can_be_no_name_of_a_host_is_refused(connect: Connect, name: str) -> None:
+    """It is refused as what it is, an address, before anything is dialed."""
+    with pytest.raises(AddressError, match="no certificate can be for the name"):
+        connect("tls://127.0.0.1:1", server_hostname=name)
 
 
 def test_system_authorities_are_the_default(

@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from telex.errors import CredentialsError
+from telex.errors import AddressError, CredentialsError
 from telex.log import safe_logger
 from telex.network.os_errors import reason_of
 
@@ -85,6 +85,25 @@ def client_context(
     elif key is not None:
         raise CredentialsError(str(key), "a key is of no use without its certificate")
     return context
+
+
+def certified_name(host: str) -> str:
+    """Return the name that the certificate of a server must have, for the host of its address.
+
+    That is without the dot at the end of a full name (RFC 6066, 3), and without the zone of an IPv6
+    address, which other machines do not know. Raises AddressError for what can be no name.
+
+    >>> certified_name("telex.example."), certified_name("fe80::1%eth0")
+    ('telex.example', 'fe80::1')
+    """
+    if ":" in host:
+        return host.partition("%")[0]
+    name = host.removesuffix(".")
+    try:
+        name.encode("idna")  # as ssl does, which compares what comes of it
+    except UnicodeError as error:
+        raise AddressError(f"no certificate can be for the name {host!r}: {error}") from error
+    return name
 
 
 def _harden(context: ssl.SSLContext) -> None:
