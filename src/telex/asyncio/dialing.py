@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from telex.asyncio.client_driver import ClientDriver
+from telex.asyncio.event_loops import running_loop
 from telex.client.attempts import attempts, check_is_not_own
 from telex.client.options import handshake_error
 from telex.errors import ConnectionClosedError
@@ -27,7 +28,7 @@ async def dial(options: ClientOptions, deadline: float | None) -> ClientDriver:
 
     Raises ConnectError, with every reason.
     """
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     try:
         async with asyncio.timeout_at(deadline):
             endpoints = await loop.run_in_executor(None, resolve, options.address)

@@ -10,6 +10,8 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from telex.asyncio.event_loops import default_loop_factory
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -22,12 +24,13 @@ def run(
     """Run a coroutine until it returns, as ``asyncio.run()`` does, and return its result.
 
     Uses uvloop if it is installed (``pip install 'telex[uvloop]'``), and asyncio's own event loop
-    otherwise. ``uvloop=True`` demands uvloop, and raises ImportError without it; ``uvloop=False``
-    never uses it. Telex also works in an event loop that was started in another way.
+    otherwise: on Windows the one that watches sockets, ``asyncio.SelectorEventLoop``.
+    ``uvloop=True`` demands uvloop, and raises ImportError without it; ``uvloop=False`` never uses
+    it. Telex also works in an event loop that was started in another way.
 
         telex.asyncio.run(main())
     """
-    loop_factory = None
+    loop_factory = default_loop_factory()
     if uvloop or (uvloop is None and importlib.util.find_spec("uvloop") is not None):
         try:
             loop_factory = importlib.import_module("uvloop").new_event_loop

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
+from telex.asyncio.event_loops import running_loop
 from telex.asyncio.server_loop import ServerLoop
 from telex.asyncio.signals import handling
 from telex.asyncio.waiting import wake
@@ -73,6 +74,7 @@ def serve(
     """
 
     async def start() -> Server:
+        loop = running_loop()
         registry, listeners, actual = await asyncio.to_thread(
             open_observed,
             application,
@@ -85,7 +87,7 @@ def serve(
             insecure=insecure,
             max_workers=max_workers,
         )
-        server = Server(ServerLoop(asyncio.get_running_loop(), registry), listeners, actual)
+        server = Server(ServerLoop(loop, registry), listeners, actual)
         await server.start()
         return server
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import time
 from typing import TYPE_CHECKING
 
 from telex.network.resolver import name_of
+from telex.network.sockets import UNIX_FAMILY
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Sequence
 
     from telex.network.resolver import Endpoint
@@ -37,5 +38,5 @@ def check_is_not_own(sock: socket.socket) -> None:
 
     TCP can connect a port to itself where nobody listens, if the port happens to be chosen.
     """
-    if sock.family != socket.AF_UNIX and sock.getsockname() == sock.getpeername():
+    if sock.family != UNIX_FAMILY and sock.getsockname() == sock.getpeername():
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))

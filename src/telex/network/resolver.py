@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from telex.address import host_and_port
+from telex.network.sockets import UNIX_FAMILY
 
 if TYPE_CHECKING:
     from telex.address import Address
@@ -30,7 +31,11 @@ def resolve(address: Address) -> list[Endpoint]:
     Raises OSError, or UnicodeError for a name that cannot be encoded for the resolver.
     """
     if address.scheme == "unix":
-        return [Endpoint(socket.AF_UNIX, address.path)]
+        if UNIX_FAMILY is None:
+            raise OSError(
+                "this system has no Unix sockets; tcp://127.0.0.1 is for this machine too"
+            )
+        return [Endpoint(UNIX_FAMILY, address.path)]
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(Endpoint(family, where) for family, _, _, _, where in found))
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import select
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.sync.select_poll import RECEIVE, SEND, new_poll
 from telex.sync.wakeup import Wakeup
 
 if TYPE_CHECKING:
     import socket
-
-RECEIVE: Final = select.POLLIN
-SEND: Final = select.POLLOUT
 
 _LONGEST_POLL: Final = 24 * 60 * 60.0
 
@@ -29,8 +26,8 @@ class Watch:
         self._socket: Final = sock
         self._wakeup: Final = wakeup
         self._wakeup_number: Final = wakeup.socket.fileno()
-        self._poll: Final = select.poll()
-        self._poll.register(self._wakeup_number, select.POLLIN)
+        self._poll: Final = new_poll()
+        self._poll.register(self._wakeup_number, RECEIVE)
         self._only_to_receive: Final = [(sock.fileno(), RECEIVE)]
 
     def look_for(self, events: int) -> None:
@@ -38,9 +35,9 @@ class Watch:
         if events != self.events:
             self.events = events
             if events:
-                self._poll.register(self._socket, events)
+                self._poll.register(self._socket.fileno(), events)
             else:
-                self._poll.unregister(self._socket)
+                self._poll.unregister(self._socket.fileno())
 
     def wait(self, deadline: float) -> int:
         """Wait until the socket is ready; return for what, or 0 when it was woken or too late.
