@@ -43,7 +43,8 @@ MODULES = ("fcntl", "grp", "pwd", "pty", "resource", "termios", "tty", "uvloop")
 def joined_sockets(*arguments: object) -> tuple[socket.socket, socket.socket]:
     """Connect two sockets by TCP, as ``socket.socketpair`` does on Windows."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname())
+        near = socket.socket()
+        near.connect(listener.getsockname())
         far, _address = listener.accept()
     return near, far
 

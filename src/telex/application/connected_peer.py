@@ -138,4 +138,4 @@ class ConnectedPeer:
         try:
             self._send(message)
         except TelexError as error:
-            logger.warning("%s: a message was not sent: %s", self.address, error)
+            logger.warning("a message was not sent: %s", error, peer=self)

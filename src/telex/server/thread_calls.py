@@ -81,7 +81,9 @@ class ThreadCalls:
         for call in calls:
             try:
                 call.function(*call.arguments)
-            except Exception:
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 logger.exception("a call from another thread failed")
 
     def __len__(self) -> int:

@@ -13,8 +13,8 @@ from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
+from telex.network.poll import RECEIVE, SEND
 from telex.sync.pump import give, take, take_rest
-from telex.sync.select_poll import RECEIVE, SEND
 from telex.sync.shared_connection import SharedConnection
 from telex.sync.waiter import Waiter
 from telex.sync.wakeup import Wakeup

@@ -6,13 +6,12 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex.sync.select_poll import RECEIVE, SEND, new_poll
+from telex.network.poll import RECEIVE, SEND, new_poll
+from telex.seconds import LONGEST_WAIT
 from telex.sync.wakeup import Wakeup
 
 if TYPE_CHECKING:
     import socket
-
-_LONGEST_POLL: Final = 24 * 60 * 60.0
 
 
 class Watch:
@@ -47,7 +46,7 @@ class Watch:
         if deadline == math.inf:
             found = self._poll.poll(None)
         else:
-            seconds = min(deadline - time.monotonic(), _LONGEST_POLL)
+            seconds = min(deadline - time.monotonic(), LONGEST_WAIT)
             found = self._poll.poll(max(0, math.ceil(seconds * 1000)))
         if found == self._only_to_receive:
             return RECEIVE

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, meant_by
 from telex.network.resolver import resolve
-from telex.network.sockets import UNIX_FAMILY
+from telex.network.sockets import NO_SIGNAL, UNIX_FAMILY
 from telex.testing.network_faults import Weather
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ class _Direction:
 
     def _send_piece(self) -> None:
         size = self.weather.piece_size(len(self.pending), self.random_numbers)
-        sent = self.sink.send(self.pending[:size])
+        sent = self.sink.send(self.pending[:size], NO_SIGNAL)
         self.pending = self.pending[sent:]
         self.left_until_reset -= sent
         if self.left_until_reset < 0:

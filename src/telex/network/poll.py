@@ -40,11 +40,11 @@ class SelectPoll:
         """Wait at most so many milliseconds; return what happened at which descriptor."""
         to_receive = [fd for fd, events in self._events.items() if events & RECEIVE]
         to_send = [fd for fd, events in self._events.items() if events & SEND]
-        receiving, sending, _ = select.select(
-            to_receive, to_send, (), None if timeout is None else timeout / 1000
+        receiving, sending, failing = select.select(  # Windows tells a failed connect as the last
+            to_receive, to_send, to_send, None if timeout is None else timeout / 1000
         )
         happened = dict.fromkeys(receiving, RECEIVE)
-        for fd in sending:
+        for fd in {*sending, *failing}:
             happened[fd] = happened.get(fd, 0) | SEND
         return list(happened.items())
 
