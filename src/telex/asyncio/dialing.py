@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from telex.asyncio.client_driver import ClientDriver
+from telex.asyncio.event_loops import running_loop
 from telex.asyncio.waiting import until, wake
 from telex.client.attempts import Attempts
 from telex.client.deadlines import seconds_until
@@ -34,6 +35,7 @@ async def dial(options: ClientOptions, deadline: float | None) -> tuple[ClientDr
 
     Raises ConnectError, with every reason, when that fails or takes until ``deadline``.
     """
+    running_loop()  # before anything is opened: it must be a loop that watches sockets
     attempts = Attempts(await _endpoints(options, deadline), deadline)
     with Race(attempts) as race:
         while True:
