@@ -93,6 +93,13 @@ class Threads(Executor):
             for thread in self._threads:
                 thread.join()
 
+    def leave_to_owner(self) -> None:
+        """Make no more calls: those that wait are made by the process that this was forked from."""
+        self._lock = threading.Lock()
+        self._is_closed = True
+        self._calls = SimpleQueue()
+        self._calls.put(None)  # this may be one of these threads, and the only one here
+
     def _cancel_waiting(self) -> None:
         while True:
             try:
