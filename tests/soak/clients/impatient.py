@@ -41,7 +41,7 @@ class BreakingOff(Good):
     def act(self, connection: telex.sync.Connection) -> None:
         """Break some answers off, and ask for one in earnest."""
         for _ in range(self.dice.randint(1, 3)):
-            content = {"number": 0, "count": 20 * MAX_PARTS}
+            content = {"number": 0, "count": 3 * MAX_PARTS}
             parts = connection.request_parts(content, subject=self.dice.choice(PARTS))
             wanted = self.dice.randint(0, 5)
             for position, _ in enumerate(parts):

@@ -142,7 +142,7 @@ class Cancelling(GoodInLoop):
         await connection.request({"number": 0}, subject=self.dice.choice(SUBJECTS))
 
     async def _take_parts(self, connection: telex.asyncio.Connection) -> None:
-        content = {"number": 0, "count": 500}
+        content = {"number": 0, "count": 100}
         async for _ in connection.request_parts(content, subject=self.dice.choice(PARTS)):
             pass
 
@@ -231,7 +231,7 @@ class BreakingOffInLoop(GoodInLoop):
 
     async def act(self, connection: telex.asyncio.Connection) -> None:
         """Break some answers off, and ask in earnest."""
-        content: dict[str, Any] = {"number": 0, "count": 20 * MAX_PARTS}
+        content: dict[str, Any] = {"number": 0, "count": 3 * MAX_PARTS}
         for _ in range(self.dice.randint(1, 3)):
             wanted = self.dice.randint(0, 5)
             async for _ in connection.request_parts(content, subject=self.dice.choice(PARTS)):
