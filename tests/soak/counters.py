@@ -22,6 +22,9 @@ Counts = dict[str, int]
 RESIDENT: Final = "resident memory, in KiB"
 """What the process has of the system, with all that allocators keep and nobody uses."""
 
+HANDLER_THREADS: Final = "threads for handlers"
+"""Threads that a server keeps for handlers that block."""
+
 MEMORY: Final = (
     RESIDENT,
     "memory of the C library in use, in KiB",
@@ -41,8 +44,11 @@ _GENERATORS: Final = (types.GeneratorType, types.AsyncGeneratorType, types.Corou
 def count(loop: asyncio.AbstractEventLoop | None = None) -> Counts:
     """Count what this process holds; call it while nothing happens. ``loop`` has the tasks."""
     _tidy()
+    threads = threading.enumerate()
+    for_handlers = sum(thread.name.startswith("telex-handler-") for thread in threads)
     counts: Counts = {
-        "threads": threading.active_count(),
+        "threads": len(threads) - for_handlers,
+        HANDLER_THREADS: for_handlers,
         "descriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
         "tasks": 0 if loop is None else len(asyncio.all_tasks(loop)),
     }

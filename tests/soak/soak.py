@@ -24,11 +24,13 @@ _TOKEN: Final = "a token that all good clients know"
 _SLACK: Final = {
     f"{counters.OBJECTS}telex.wire.header.HeaderFields": 1024 + 64,
     f"{counters.OBJECTS}telex.log._Budget": 1024,
+    counters.HANDLER_THREADS: 24,
     counters.MEMORY[1]: 2 * 1024,
     counters.RESIDENT: 16 * 1024,
 }
 """By how much counters may grow: headers that were read, and peers that caused log lines, are
-remembered up to these bounds. The last two are for what allocators and OpenSSL keep and nobody uses."""
+remembered up to these bounds, and threads for handlers are started when they are first needed. The
+last two are for what OpenSSL and the allocators keep."""
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,11 @@ class GoodInLoop(LoopClient):
 
     async def ask_many(self, connection: telex.asyncio.Connection) -> None:
         """Ask many at a time."""
-        count = self.dice.randint(2, 100)
+        subject = self.dice.choice(("number", "work", "thread-in-order"))
+        # In order, each waits for the one before, and for a thread.
+        count = self.dice.randint(2, 10 if subject == "thread-in-order" else 100)
         ledger = self.world.ledger
         entries = [ledger.request(self.name, is_calm=self.is_calm) for _ in range(count)]
-        subject = self.dice.choice(("number", "work", "thread-in-order"))
         requests = [telex.Message({"number": one.number}, subject=subject) for one in entries]
         left = iter(entries)
         try:
