@@ -200,7 +200,7 @@ class ClientDriver(SharedConnection):
     def _transmit(self, now: float, most: int | None = None) -> None:
         """Send what the socket takes now, at most ``most`` bytes."""
         if give(self.socket, self.connection, now, most):
-            self.is_gone = True
+            self.is_gone: bool = True
 
     # Whom to wake
 
