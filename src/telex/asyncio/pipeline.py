@@ -59,6 +59,7 @@ class Answers:
             if reply is not None:
                 under_way.popleft()
                 return reply
+        self._driver.check_owner()
         check_loop(self._driver.loop, "connection")
         async with self._one_at_a_time:
             return await self._next_answer()
@@ -82,7 +83,6 @@ class Answers:
         """Send more where it is time for that, and return what comes of the first request."""
         pipeline, driver, under_way = self._pipeline, self._driver, self._under_way
         while True:
-            driver.check_owner()
             if self._feed is None:
                 while pipeline.is_time_to_ask and not await self._comes_soon():
                     await self._ask()

@@ -15,11 +15,12 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from telex.network.fork import belongs_to_this_process, give_up_connection, lead_nowhere
+from telex.network.poll import RECEIVE, SEND
 from telex.sync.pump import give, take, take_rest
 from telex.sync.shared_connection import SharedConnection
 from telex.sync.waiter import Waiter
 from telex.sync.wakeup import Wakeup
-from telex.sync.watch import RECEIVE, SEND, Watch
+from telex.sync.watch import Watch
 
 if TYPE_CHECKING:
     import socket
