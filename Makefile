@@ -3,6 +3,8 @@
 #
 #   make demo     messages cross a real socket, piece by piece
 #   make test     everything a change must pass
+#   make test-uvloop     the pairs of clients and servers in event loops once more, on uvloop;
+#                        make test has a part of them, UVLOOP_TESTS=tests/behaviour is all of them
 #   make states   two connections that meet whatever may happen, STATES=100 times as often as in a test
 #   make model    two model ends that both ask, in 100,000 histories; HISTORIES=1000 searches less
 #   make soak     200 good and bad clients at each server, SECONDS=60 long; MINUTES=30, SERVER=sync,
@@ -53,12 +55,14 @@ OTHER_TESTS := tests $(addprefix --ignore=,$(CORE_TESTS)) --ignore=tests/typing
 # Compiled, the core is tested by itself, and in every pair of client and server, that of the third
 # front-end among them. What takes long there is waiting for limits, which compiling does not change.
 COMPILED_TESTS := $(CORE_TESTS) $(shell cat tests/compiled.txt)
+# On uvloop, what differs is how a transport begins, sends, ends and fails.
+UVLOOP_TESTS ?= $(patsubst %,tests/behaviour/test_%.py,client_tls endings hooks overload shutdown tls)
 # Python's development mode finds what is not closed, not awaited, or raised where nobody sees it.
 DEV_MODE := PYTHONDEVMODE=1 PYTHONWARNINGS=error
 CHECKED := $(wildcard src tests _build setup.py noxfile.py conformance benchmarks docs/*.py examples fuzz)
 
 .NOTPARALLEL:
-.PHONY: demo test check test-pure test-compiled test-dev package states model soak docs fuzz bench bench-check \
+.PHONY: demo test check test-pure test-uvloop test-compiled test-dev package states model soak docs fuzz bench bench-check \
     bench-peers format clean compiled
 unexport PYTHONPATH
 
@@ -71,6 +75,7 @@ test: $(VENV)/.dev
 	    $(MAKE) --no-print-directory check; checked=$$?; \
 	    wait; cat $(VENV)/compiled.txt; exit $$checked
 	@$(MAKE) --no-print-directory test-pure
+	@$(MAKE) --no-print-directory test-uvloop
 	@$(MAKE) --no-print-directory test-compiled
 
 check: $(VENV)/.dev
@@ -88,6 +93,9 @@ test-pure: $(VENV)/.dev
 	$(COVERAGE) report --include='$(CORE_SOURCES)' --fail-under=100
 	TELEX_EXPECT_COMPILED=0 $(PYTEST) $(MEASURED) --cov-append --doctest-modules src $(OTHER_TESTS)
 	$(COVERAGE) report
+
+test-uvloop: $(VENV)/.dev
+	TELEX_LOOP=uvloop $(PYTEST) -k 'asyncio and not from_sync and not to_sync' $(UVLOOP_TESTS)
 
 test-compiled: $(VENV)/.dev
 	@if why_not=$$($(CAN_COMPILE)); then \

@@ -23,7 +23,7 @@ ON_PURPOSE: Final = "raised on purpose"
 
 MAX_PARTS: Final = 64
 _LONGEST_WORK: Final = 0.01
-_SLOW: Final = 0.1
+_SLOW: Final = 0.05
 _FILLING: Final = bytes(1 << 20)
 
 

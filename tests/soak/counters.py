@@ -19,7 +19,17 @@ from typing import Any, Final
 Counts = dict[str, int]
 """A number for each counter, by its name."""
 
-MEMORY: Final = ("resident memory, in KiB", "blocks of memory that Python has allocated")
+RESIDENT: Final = "resident memory, in KiB"
+"""What the process has of the system, with all that allocators keep and nobody uses."""
+
+HANDLER_THREADS: Final = "threads for handlers"
+"""Threads that a server keeps for handlers that block."""
+
+MEMORY: Final = (
+    RESIDENT,
+    "memory of the C library in use, in KiB",
+    "blocks of memory of Python in use",
+)
 """Counters that need not be exactly where they were."""
 
 _MEMORY_RATIO: Final = 1.10
@@ -34,15 +44,17 @@ _GENERATORS: Final = (types.GeneratorType, types.AsyncGeneratorType, types.Corou
 def count(loop: asyncio.AbstractEventLoop | None = None) -> Counts:
     """Count what this process holds; call it while nothing happens. ``loop`` has the tasks."""
     _tidy()
+    threads = threading.enumerate()
+    for_handlers = sum(thread.name.startswith("telex-handler-") for thread in threads)
     counts: Counts = {
-        "threads": threading.active_count(),
+        "threads": len(threads) - for_handlers,
+        HANDLER_THREADS: for_handlers,
         "descriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
         "tasks": 0 if loop is None else len(asyncio.all_tasks(loop)),
     }
     alive = collections.Counter(_names(gc.get_objects()))
     counts.update(sorted(alive.items()))
-    counts[MEMORY[0]] = _resident()
-    counts[MEMORY[1]] = sys.getallocatedblocks()
+    counts.update(zip(MEMORY, (_resident(), _in_use(), sys.getallocatedblocks()), strict=True))
     return counts
 
 
@@ -85,6 +97,39 @@ def _tidy() -> None:
     trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def _in_use() -> int:
+    """Return how much of the C library's memory is in use, in KiB: what OpenSSL has, for one.
+
+    0 where the library does not tell (mallinfo2, glibc 2.33).
+    """
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallinfo2"):
+        return 0
+    library.mallinfo2.restype = _MallocInfo
+    info = library.mallinfo2()
+    return int(info.uordblks + info.hblkhd) // 1024
+
+
+class _MallocInfo(ctypes.Structure):
+    """The ``struct mallinfo2`` of mallinfo(3)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        )
+    )
 
 
 def _resident() -> int:

@@ -40,7 +40,7 @@ LIMITS: Final = Limits(
 )
 """Limits that two hundred clients reach."""
 
-_MAX_WORKERS: Final = 12
+_MAX_WORKERS: Final = 24
 
 _LIMITS_BY_WORDS: Final = {
     "the server holds": "max_buffered",

@@ -32,7 +32,7 @@ def test_what_a_server_leaves_behind_is_found() -> None:
     plants = ("thread", "descriptor", "memory", "generator", "answer to nobody")
     result = soaked("sync", *plants)
     found = "\n".join(result.problems)
-    for what in ("threads: ", "descriptors: ", "blocks of memory", "resident memory"):
+    for what in ("threads: ", "descriptors: ", "blocks of memory of Python", "resident memory"):
         assert f"not back, in the process of the server: {what}" in found, found
     assert "generators and coroutines of _add_" in found
     assert "and the server handled" in found

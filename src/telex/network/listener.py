@@ -79,12 +79,16 @@ class Listener:
         self._file = None
 
     def close(self) -> None:
-        """Stop listening, and remove the socket file unless another server has replaced it."""
+        """Stop listening, and remove the socket file unless another server has replaced it.
+
+        A file that cannot be removed is logged: a server that ends has more to close.
+        """
         # Remove the file first: while the socket listens, no other server takes the path.
         try:
             if self._path and self._file is not None and _file_at(self._path) == self._file:
-                with contextlib.suppress(FileNotFoundError):
-                    self._path.unlink()
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s was not removed: %s", self._path, reason_of(error))
         finally:
             self._file = None
             self.socket.close()

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
 
+JOIN_SECONDS: Final = 1.0
+"""How long the end of a connection's own thread is awaited, which needs no time."""
+
 _NOBODY: Final = 0
 
 _NEVER: Final = math.inf
@@ -45,8 +48,24 @@ class ClientDriver(SharedConnection):
         self._leader = _NOBODY
         self._leader_is_ready: Callable[[], object] = bool
         self._waiters: Final[deque[Waiter]] = deque()
+        self._thread: threading.Thread | None = None
         self._has_layer: Final = not connection.is_established  # that may have words of its own
         belongs_to_this_process(self)
+
+    # A thread of its own
+
+    def read_in_background(self) -> None:
+        """Have a thread of the connection's own wait, receive and send, until the end."""
+        self._thread = threading.Thread(
+            target=self.wait, args=(lambda: self.is_gone,), name="telex-connection", daemon=True
+        )
+        self._thread.start()
+
+    def release(self) -> None:
+        """Close the connection at once, and wait for the end of its own thread."""
+        super().release()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(JOIN_SECONDS)
 
     # Waiting, and the end
 

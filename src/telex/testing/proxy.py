@@ -125,7 +125,7 @@ class Proxy:
             raise RuntimeError(f"the proxy to {self._target} failed") from self._failure
 
     def _wake(self) -> None:
-        self._wake_writer.send(b"\0")
+        self._wake_writer.send(b"\0", NO_SIGNAL)
 
     def _run(self) -> None:
         try:

@@ -115,7 +115,7 @@ class BareClient(ThreadClient):
         try:
             return EncryptedSocket(sock, self.world.tls, name="127.0.0.1")
         except EOFError as error:
-            raise ConnectionError(str(error)) from error
+            raise ConnectionError("cut in the TLS handshake") from error
 
     def hello(self, *, token: str | None = None, keepalive: bool = False) -> bytes:
         """Return the bytes of a hello with this client's token, or another."""

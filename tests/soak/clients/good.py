@@ -74,11 +74,12 @@ class Good(ThreadClient):
 
     def ask_many(self, connection: telex.sync.Connection) -> None:
         """Ask many at a time, each with some filling."""
-        count = self.dice.randint(2, 100)
+        subject = self.dice.choice(("number", "work", "thread-in-order"))
+        # In order, each waits for the one before, and for a thread.
+        count = self.dice.randint(2, 10 if subject == "thread-in-order" else 100)
         ledger = self.world.ledger
         entries = [ledger.request(self.name, is_calm=self.is_calm) for _ in range(count)]
         filling = "x" * self.dice.choice((0, 0, 100, 2000))
-        subject = self.dice.choice(("number", "work", "thread-in-order"))
         requests = [
             telex.Message({"number": entry.number, "filling": filling}, subject=subject)
             for entry in entries

@@ -79,10 +79,11 @@ class GoodInLoop(LoopClient):
 
     async def ask_many(self, connection: telex.asyncio.Connection) -> None:
         """Ask many at a time."""
-        count = self.dice.randint(2, 100)
+        subject = self.dice.choice(("number", "work", "thread-in-order"))
+        # In order, each waits for the one before, and for a thread.
+        count = self.dice.randint(2, 10 if subject == "thread-in-order" else 100)
         ledger = self.world.ledger
         entries = [ledger.request(self.name, is_calm=self.is_calm) for _ in range(count)]
-        subject = self.dice.choice(("number", "work", "thread-in-order"))
         requests = [telex.Message({"number": one.number}, subject=subject) for one in entries]
         left = iter(entries)
         try:
@@ -142,7 +143,7 @@ class Cancelling(GoodInLoop):
         await connection.request({"number": 0}, subject=self.dice.choice(SUBJECTS))
 
     async def _take_parts(self, connection: telex.asyncio.Connection) -> None:
-        content = {"number": 0, "count": 500}
+        content = {"number": 0, "count": 100}
         async for _ in connection.request_parts(content, subject=self.dice.choice(PARTS)):
             pass
 
@@ -231,7 +232,7 @@ class BreakingOffInLoop(GoodInLoop):
 
     async def act(self, connection: telex.asyncio.Connection) -> None:
         """Break some answers off, and ask in earnest."""
-        content: dict[str, Any] = {"number": 0, "count": 20 * MAX_PARTS}
+        content: dict[str, Any] = {"number": 0, "count": 3 * MAX_PARTS}
         for _ in range(self.dice.randint(1, 3)):
             wanted = self.dice.randint(0, 5)
             async for _ in connection.request_parts(content, subject=self.dice.choice(PARTS)):

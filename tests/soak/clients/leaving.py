@@ -97,7 +97,7 @@ _STATES: Final[dict[str, Callable[[Leaving, Socket], None]]] = {
     ),
     "watching": lambda client, sock: client.say(sock, request(1, "watch")),
     "in parts from a thread": lambda client, sock: client.say(
-        sock, request(1, "thread-parts", {"number": 0, "count": 5000})
+        sock, request(1, "thread-parts", {"number": 0, "count": 300})
     ),
     "while it is pushed to": lambda client, sock: client.say(
         sock, request(1, "thread-push", {"number": 0, "count": 500, "size": 1000})
