@@ -65,6 +65,7 @@ def test_what_has_come_of_an_answer_is_taken_once() -> None:
     """Parts are given out as they come, and so is an answer that came whole."""
     calls = Calls(most_abandoned=2)
     in_parts, whole = (calls.begin(None, is_ping=False) for _ in range(2))
+    in_parts.keeps_parts = True
     first, second, last, answer = (
         reply(1, "a", more=True),
         reply(1, "b", more=True),
