@@ -3,10 +3,14 @@
 #
 #   make demo     messages cross a real socket, piece by piece
 #   make test     everything a change must pass
+#   make test-uvloop     the pairs of clients and servers in event loops once more, on uvloop;
+#                        make test has a part of them, UVLOOP_TESTS=tests/behaviour is all of them
 #   make states   two connections that meet whatever may happen, STATES=100 times as often as in a test
 #   make model    two model ends that both ask, in 100,000 histories; HISTORIES=1000 searches less
 #   make soak     200 good and bad clients at each server, SECONDS=60 long; MINUTES=30, SERVER=sync,
 #                 SEED=7 and TLS=no choose otherwise
+#   make test-dev    the behaviour suite in Python's development mode, where each warning is an error
+#   make package  the packages as they are published, each tried in an empty environment
 #   make fuzz     a minute of hostile bytes for the message processor
 #   make docs     the documentation as a site, in site/
 #   make bench    what a message costs, in nanoseconds
@@ -46,17 +50,19 @@ CAN_COMPILE := $(PY) _build/compiler.py
 
 # The core is what is compiled and the words it is written in.
 CORE_SOURCES := src/telex/wire/*,src/telex/conversation/*,src/telex/connection/*,src/telex/errors.py,src/telex/limits.py
-CORE_TESTS := tests/wire tests/conversation tests/connection tests/test_errors.py tests/test_limits.py
+CORE_TESTS := $(shell cat tests/core.txt)
 OTHER_TESTS := tests $(addprefix --ignore=,$(CORE_TESTS)) --ignore=tests/typing
 # Compiled, the core is tested by itself, and in every pair of client and server, that of the third
 # front-end among them. What takes long there is waiting for limits, which compiling does not change.
-COMPILED_TESTS := $(CORE_TESTS) tests/behaviour --ignore=tests/behaviour/test_limits.py \
-    tests/third_front_end tests/application/test_application.py tests/observation/test_tracing.py \
-    tests/test_course.py tests/test_docstrings.py tests/test_package.py
-CHECKED := $(wildcard src tests _build setup.py conformance benchmarks docs/*.py examples fuzz)
+COMPILED_TESTS := $(CORE_TESTS) $(shell cat tests/compiled.txt)
+# On uvloop, what differs is how a transport begins, sends, ends and fails.
+UVLOOP_TESTS ?= $(patsubst %,tests/behaviour/test_%.py,client_tls endings hooks overload shutdown tls)
+# Python's development mode finds what is not closed, not awaited, or raised where nobody sees it.
+DEV_MODE := PYTHONDEVMODE=1 PYTHONWARNINGS=error
+CHECKED := $(wildcard src tests _build setup.py noxfile.py conformance benchmarks docs/*.py examples fuzz)
 
 .NOTPARALLEL:
-.PHONY: demo test check test-pure test-compiled states model soak docs fuzz bench bench-check \
+.PHONY: demo test check test-pure test-uvloop test-compiled test-dev package states model soak docs fuzz bench bench-check \
     bench-peers format clean compiled
 unexport PYTHONPATH
 
@@ -69,6 +75,7 @@ test: $(VENV)/.dev
 	    $(MAKE) --no-print-directory check; checked=$$?; \
 	    wait; cat $(VENV)/compiled.txt; exit $$checked
 	@$(MAKE) --no-print-directory test-pure
+	@$(MAKE) --no-print-directory test-uvloop
 	@$(MAKE) --no-print-directory test-compiled
 
 check: $(VENV)/.dev
@@ -87,13 +94,22 @@ test-pure: $(VENV)/.dev
 	TELEX_EXPECT_COMPILED=0 $(PYTEST) $(MEASURED) --cov-append --doctest-modules src $(OTHER_TESTS)
 	$(COVERAGE) report
 
+test-uvloop: $(VENV)/.dev
+	TELEX_LOOP=uvloop $(PYTEST) -k 'asyncio and not from_sync and not to_sync' $(UVLOOP_TESTS)
+
 test-compiled: $(VENV)/.dev
 	@if why_not=$$($(CAN_COMPILE)); then \
 	    $(MAKE) --silent $(COMPILED)/.built && \
-	    TELEX_EXPECT_COMPILED=1 PYTHONPATH=$(COMPILED) $(PYTEST) $(COMPILED_TESTS); \
+	    $(DEV_MODE) TELEX_EXPECT_COMPILED=1 PYTHONPATH=$(COMPILED) $(PYTEST) $(COMPILED_TESTS); \
 	else \
 	    echo "The compiled build is NOT tested: $$why_not."; \
 	fi
+
+test-dev: $(VENV)/.dev
+	$(DEV_MODE) $(PYTEST) tests/behaviour
+
+package: $(VENV)/.package
+	$(PY) _build/package.py
 
 states: $(VENV)/.dev
 	STATES=$(STATES) $(PYTEST) --timeout=0 tests/connection/test_state_machine.py
@@ -160,6 +176,10 @@ $(VENV)/.dev: $(VENV)/.created pyproject.toml
 
 $(VENV)/.docs: $(VENV)/.created pyproject.toml
 	$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.created pyproject.toml
+	$(PIP_INSTALL) --editable '.[package]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.created pyproject.toml

@@ -181,7 +181,7 @@ class WaitTimeoutError(TelexError, TimeoutError):
     def __init__(self, waiting_for: str, timeout: float) -> None:
         super().__init__(waiting_for)
         self.waiting_for = waiting_for
-        self.timeout = max(0.0, timeout)
+        self.timeout: float = max(0.0, timeout)
 
     def __str__(self) -> str:
         return f"timed out after {self.timeout:g} s waiting for {self.waiting_for}"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from telex import ContentError, Message, RemoteError, RequestTimeoutError, TelexError
+from telex import Application, ContentError, Message, RemoteError, RequestTimeoutError, TelexError
 from telex.asyncio.pipeline import Answers
 from telex.client.pipeline import Pipeline
 
@@ -124,3 +124,108 @@ async def test_a_cancelled_task_leaves_no_request_behind() -> None:
                 await contents_of(connection.request_many(requests))
         await wait_until(lambda: connection._conversation.calls.count == 0, "all are given up")
         assert (await connection.request("y")).content == "y"
+
+
+@in_loop
+async def test_a_wait_that_timed_out_loses_no_answer() -> None:
+    """The next ``anext`` goes on with the next answer, whatever ended the wait before."""
+    app = Application()
+
+    @app.on(concurrent=True)
+    async def late(message: Message) -> object:
+        await asyncio.sleep(0.01)
+        return message.content
+
+    async def later() -> AsyncIterator[object]:
+        for number in range(6):
+            await asyncio.sleep(0.005)
+            yield number
+
+    async with serving(app) as stage, stage.connect() as connection:
+        for requests in (range(6), iter(range(6)), later()):
+            answers = connection.request_many(requests, most=2)
+            contents: list[object] = []
+            timeouts = 0
+            while len(contents) < 6:
+                try:
+                    async with asyncio.timeout(0.002):
+                        contents.append((await anext(answers)).content)
+                except TimeoutError:
+                    timeouts += 1
+            assert contents == list(range(6))
+            assert timeouts
+            with pytest.raises(StopAsyncIteration):
+                await anext(answers)
+
+
+@in_loop
+async def test_answers_come_while_an_asynchronous_source_is_at_work() -> None:
+    """The source may even wait for the answer to its last request."""
+    given = asyncio.Queue[object]()
+
+    async def source() -> AsyncIterator[object]:
+        for number in range(5):
+            yield number
+            assert await given.get() == number
+
+    async with serving() as stage, stage.connect() as connection:
+        async for answer in connection.request_many(source()):
+            given.put_nowait(answer.content)
+        assert given.empty()
+
+
+@in_loop
+async def test_closing_ends_an_asynchronous_source_and_whoever_waits() -> None:
+    """No request follows, no answer is waited for, and a task that waits is told at once."""
+    has_ended = asyncio.Event()
+    app = echoing()
+
+    @app.on("never", concurrent=True)
+    async def never(message: Message) -> None:
+        await asyncio.Event().wait()
+
+    async def source() -> AsyncIterator[object]:
+        try:
+            yield Message("x", subject="never")
+            await asyncio.Event().wait()
+        finally:
+            has_ended.set()
+
+    async with serving(app) as stage, stage.connect() as connection:
+        answers = connection.request_many(source())
+        waiting = asyncio.create_task(anext(answers, None))
+        await wait_until(lambda: stage.events.messages, "the request arrives")
+        await answers.aclose()
+        assert has_ended.is_set()
+        assert await waiting is None
+        assert connection._conversation.calls.count == 0
+        assert await anext(answers, None) is None
+
+
+@in_loop
+async def test_an_asynchronous_source_that_fails_is_told_behind_the_answers() -> None:
+    """Also where it is cancelled by something of its own."""
+
+    def failing(error: BaseException) -> AsyncIterator[object]:
+        async def source() -> AsyncIterator[object]:
+            yield 1
+            raise error
+
+        return source()
+
+    async with serving() as stage, stage.connect() as connection:
+        for error in (ZeroDivisionError(), asyncio.CancelledError()):
+            answers = connection.request_many(failing(error))
+            assert (await anext(answers)).content == 1
+            with pytest.raises(type(error)):
+                await anext(answers)
+
+
+@in_loop
+async def test_each_answer_goes_to_one_of_several_tasks() -> None:
+    """Tasks may share the answers of an iterator."""
+    async with serving() as stage, stage.connect() as connection:
+        answers = connection.request_many(range(100), most=4)
+        rows = await asyncio.gather(*(contents_of(answers) for _ in range(3)))
+    assert {number for row in rows for number in row} == set(range(100))
+    assert sum(map(len, rows)) == 100

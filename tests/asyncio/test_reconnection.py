@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,45 @@ async def test_options_are_those_of_connect() -> None:
             break
         async with connect(stage.address, token="secret") as connection:
             await connection.ping()
+
+
+@in_loop
+async def test_a_peer_that_hangs_does_not_end_the_loop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection is given up after a moment, that is logged, and the next one is opened."""
+    monkeypatch.setattr("telex.asyncio.reconnection._CLOSE_SECONDS", 0.01)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # which accepts nobody
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        connections = reconnecting(address, min_delay=0.001)
+        for _ in range(3):
+            connection = await anext(connections)
+            await connection.send("x")
+        await connections.aclose()
+    assert caplog.text.count("waiting for the peer to end the connection") == 3
+
+
+@in_loop
+async def test_a_wait_that_timed_out_goes_on_with_the_pause() -> None:
+    """A timeout shorter than the pauses does not keep anybody from connecting."""
+    async with serving() as stage:
+        connections = reconnecting("tcp://127.0.0.1:1", min_delay=0.1)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await anext(connections)
+        connections._address = stage.address  # type: ignore[misc]
+        timeouts = 0
+        while True:
+            try:
+                async with asyncio.timeout(0.05):
+                    connection = await anext(connections)
+            except TimeoutError:
+                timeouts += 1
+                assert timeouts < 100
+            else:
+                break
+        assert (await connection.request("x", timeout=PATIENCE)).content == "x"
+        await connections.aclose()
+        with pytest.raises(StopAsyncIteration):
+            await anext(connections)

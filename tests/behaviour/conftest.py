@@ -6,8 +6,10 @@ test may parametrize with ``over_every_transport``.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -54,6 +56,17 @@ def check_faults(caplog: pytest.LogCaptureFixture) -> None:
         if record.levelno >= logging.ERROR and not HANDLER_FAILED.match(record.getMessage())
     ]
     assert faults == []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def event_loops() -> Iterator[None]:
+    """Have all event loops be uvloop's where TELEX_LOOP says so, else asyncio's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("TELEX_LOOP") == "uvloop":
+            import uvloop
+
+            patch.setattr(asyncio, "new_event_loop", uvloop.new_event_loop)
+        yield
 
 
 @pytest.fixture(params=["sync", "asyncio"], ids=lambda kind: f"from_{kind}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterable, Iterator
 
@@ -80,6 +81,27 @@ def test_what_cannot_be_asked_is_raised_behind_the_answers(answering: Answering)
             with pytest.raises(error):
                 answers.extend(connection.request_many(failing))
             assert len(answers) == 2
+
+
+def test_answers_come_while_a_slow_source_is_at_work(answering: Answering) -> None:
+    """A source that takes its time does not hold the answers to its earlier requests back."""
+    given = [threading.Event() for _ in range(6)]
+    were_given: list[bool] = []
+
+    def source() -> Iterator[object]:
+        for number in range(6):
+            if number:
+                time.sleep(0.02)
+                were_given.append(given[number - 1].wait(1.0))
+            yield number
+
+    with answering(echo) as (connection, _):
+        for number, answer in enumerate(connection.request_many(source(), timeout=PATIENCE)):
+            assert isinstance(answer, Message)
+            assert answer.content == number
+            given[number].set()
+    # A machine that is busy elsewhere may be slower than the source, for which this waits then.
+    assert were_given.count(True) >= 3
 
 
 def test_an_end_answers_each_request_once(answering: Answering) -> None:

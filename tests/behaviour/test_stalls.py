@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from telex import Application, ConnectionClosedError, Limits, Message, Observer, Peer, TelexError
+from telex import (
+    Application,
+    ConnectionClosedError,
+    ContentError,
+    Limits,
+    Message,
+    Observer,
+    Peer,
+    TelexError,
+)
 from telex.testing.serving import FrontEnd
-from tests.behaviour.stage import Background, Pair, Serve, name_of, wait_until
+from tests.behaviour.stage import (
+    PATIENCE,
+    Background,
+    Connect,
+    DrivenConnection,
+    Pair,
+    Serve,
+    name_of,
+    wait_until,
+    wait_until_still,
+)
 
 MEBIBYTE = 1024 * 1024
 
@@ -40,7 +60,7 @@ def test_a_client_stops_reading_from_a_server_that_floods_it_with_pings(pair: Pa
                 peer.sendall(PINGS)
                 sent += len(PINGS)
         assert sent < 64 * MEBIBYTE
-        assert background.is_under_way
+        assert background.is_under_way, background.results
         peer.close()
         background.wait_for(ConnectionClosedError)
 
@@ -86,3 +106,44 @@ def clients_warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
         for record in caplog.records
         if record.name == "telex.client" and record.levelno == logging.WARNING
     ]
+
+
+def test_answers_that_nobody_takes_are_not_received_without_a_bound(
+    serve: Serve, connect: Connect
+) -> None:
+    """A row of requests whose answers wait counts as unread, and goes on when they are taken."""
+    app = Application()
+    answered: list[Message] = []
+
+    @app.on()
+    def swell(message: Message) -> bytes:
+        answered.append(message)
+        return bytes(MEBIBYTE)
+
+    client = connect(serve(app, limits=Limits(max_pending=8)))
+    answers = iter(client.request_many(range(200), most=200, timeout=60))
+    assert isinstance(next(answers), Message)
+    wait_until_still(lambda: len(answered))
+    assert len(answered) < 100
+    if not isinstance(client, DrivenConnection):
+        assert len(answered) < 60
+    taken = list(answers)
+    assert len(taken) == 199
+    assert all(isinstance(answer, Message) for answer in taken)
+
+
+def test_parts_for_a_request_that_wants_one_message_are_not_kept(
+    serve: Serve, connect: Connect
+) -> None:
+    """Each request of a row learns that its answer comes in parts, which are dropped."""
+    app = Application()
+
+    @app.on()
+    def parts(message: Message) -> Iterator[bytes]:
+        for _ in range(20):
+            yield bytes(MEBIBYTE)
+
+    client = connect(serve(app))
+    for answer in client.request_many(range(5), timeout=60):
+        assert isinstance(answer, ContentError)
+    assert client.ping() < PATIENCE

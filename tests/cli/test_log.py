@@ -8,15 +8,17 @@ import logging
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
 import pytest
 
-from telex import Address, ConnectionClosedError, ProtocolError, RemoteError
+from telex import Address, ConnectionClosedError, ProtocolError
 from telex.cli.log import MOST_WAITING, LinesHandler, shown_log
 from telex.cli.terminal import Lines
-from tests.cli.stage import ANY_PORT, connected, program
+from tests.cli.stage import connected, program
+from tests.reader import free_port
 from tests.sync.stage import PATIENCE, wait_until
 
 logger = logging.getLogger("telex.server")
@@ -136,16 +138,20 @@ def test_a_command_that_forks_starts_no_thread() -> None:
 def test_a_server_whose_log_is_not_read_goes_on(options: tuple[str, ...]) -> None:
     """However much there is to say: standard error is full, and peers are served."""
     reader, writer = os.pipe()
+    address = Address.parse(f"tcp://127.0.0.1:{free_port()}")
     try:
         fill(writer)
-        with program("serve", "--listen", ANY_PORT, *options, stderr=writer) as server:
-            line = server.wait_for("listening on ")
-            address = Address.parse(line.removeprefix("listening on "))
-            for _ in range(20):
-                with connected(address) as connection:
-                    for _ in range(10):
-                        with pytest.raises(RemoteError, match="no-handler"):
-                            connection.request("?", subject="none", timeout=PATIENCE)
+        listen = ("serve", "--quiet", "--listen", str(address))
+        with program(*listen, *options, stderr=writer) as server:
+            connected(address).close()
+            for _ in range(5):
+                with socket.create_connection((address.host, address.port), PATIENCE) as stranger:
+                    stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                    stranger.shutdown(socket.SHUT_WR)
+                    while stranger.recv(10_000):
+                        pass
+            with connected(address) as connection:
+                assert connection.ping(PATIENCE) > 0
             server.process.send_signal(signal.SIGTERM)
             assert server.process.wait(PATIENCE) == 0
     finally:

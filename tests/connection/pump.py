@@ -159,8 +159,10 @@ class End:
         return [message.content for message in self.received]
 
     def request(self, content: object = b"", **fields: Any) -> Call:
-        """Ask for something."""
-        return self.conversation.request(Message(content, **fields))
+        """Ask for something, and take whatever comes of it."""
+        call = self.conversation.request(Message(content, **fields))
+        call.keeps_parts = True
+        return call
 
 
 class Served(End):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import pytest
 
-from telex import Limits, Message
+from telex import Limits, Message, MessageProcessor
 from telex.connection.unread import INBOX_SIZE, STALL_SECONDS, Unread
 from telex.conversation.calls import Call
 
@@ -161,3 +162,61 @@ def test_a_pause_in_which_something_is_taken_begins_anew() -> None:
     unread.take()
     assert not unread.has_stalled(20.0)
     assert unread.stall_at == math.inf
+
+
+def row_of(count: int, size: int) -> tuple[deque[Call], MessageProcessor]:
+    """Return calls of which ``count`` have answers, and what received these."""
+    processor = MessageProcessor()
+    row: deque[Call] = deque()
+    for number in range(1, count + 1):
+        reply = Message(bytes(size), kind="reply", re=number)
+        call = Call(number, None, is_ping=False)
+        [call.reply] = processor.receive_messages(reply.to_bytes())
+        row.append(call)
+    row.append(Call(count + 1, None, is_ping=False))
+    return row, processor
+
+
+def test_answers_that_nobody_has_taken_count() -> None:
+    """Until they are taken from their row, or nobody takes any more."""
+    unread = for_program()
+    row: deque[Call] = deque()
+    answers, processor = row_of(3, INBOX_SIZE // 4)
+    unread.watch(row, MessageProcessor())
+    assert not is_too_much(unread)
+    unread.forget(row)
+    unread.watch(row, processor)
+    row += answers
+    assert 3 * INBOX_SIZE // 4 < unread.size < INBOX_SIZE
+    assert not is_too_much(unread)
+    unread.hold(INBOX_SIZE // 2)
+    assert is_too_much(unread)
+    row.popleft()
+    row.popleft()
+    unread.consumed(INBOX_SIZE // 4)
+    assert is_too_much(unread)
+    unread.consumed(INBOX_SIZE // 4)
+    assert not is_too_much(unread)
+    unread.forget(row)
+    unread.forget(row)
+    assert unread.size == 0
+
+
+def test_answers_that_are_taken_end_the_time_of_a_stall() -> None:
+    """Whoever takes them need not tell."""
+    unread = for_program()
+    row, processor = row_of(8, INBOX_SIZE // 4)
+    late = MessageProcessor()
+    unread.watch(row, late)
+    assert not is_too_much(unread)
+    late.receive_messages(Message(bytes(INBOX_SIZE)).to_bytes())
+    assert is_too_much(unread)
+    unread.look()
+    assert not unread.has_stalled(0)
+    row.popleft()
+    assert not unread.has_stalled(STALL_SECONDS)
+    assert not unread.has_stalled(STALL_SECONDS)
+    assert unread.has_stalled(2 * STALL_SECONDS)
+    unread.watch(deque(), processor)
+    unread.forget(row)
+    assert unread.size == 0

@@ -216,6 +216,7 @@ def test_an_answer_in_parts_ends_with_its_last() -> None:
     """Parts are there as they come, and only the end of the answer ends the call."""
     client, server = new_client(), new_server()
     call = client.request(Message("list"))
+    call.keeps_parts = True
     (message,) = carry(client, server)
     for part in ("a", "b"):
         server.answer(message.id, Message(part), more=True)
@@ -240,8 +241,19 @@ def test_an_empty_last_part_counts_unless_it_only_ends_the_answer() -> None:
     """Empty text is content, and so are empty bytes before the end."""
     client = new_client()
     call = client.request(Message("x"))
+    call.keeps_parts = True
     tell(client, reply(1, b"", more=True), reply(1, ""))
     assert [part.content for part in call.parts] == [b"", ""]
+
+
+def test_parts_that_nobody_takes_are_not_kept() -> None:
+    """Whoever asked for one message learns that the answer comes in parts, and no more."""
+    client = new_client()
+    call = client.request(Message("x"))
+    tell(client, reply(1, "a", more=True), reply(1, "b", more=True))
+    assert (call.is_in_parts, call.parts, call.reply) == (True, [], None)
+    tell(client, reply(1, "c"))
+    assert (call.is_done, call.parts, call.reply) == (True, [], None)
 
 
 def test_a_request_is_answered_only_once() -> None:
@@ -387,6 +399,7 @@ def test_an_error_may_end_an_answer_in_parts() -> None:
     """The parts that came are there, and so is the reason why there are no more."""
     client = new_client()
     call = client.request(Message("x"))
+    call.keeps_parts = True
     tell(client, reply(1, "a", more=True), error("handler-failed", re=1))
     assert [part.content for part in call.parts] == ["a"]
     assert isinstance(call.error, RemoteError)
@@ -455,6 +468,7 @@ def test_progress_is_told_to_whoever_waits() -> None:
     """A front-end is called for every part, and for the end."""
     client = new_client()
     call = client.request(Message("x"))
+    call.keeps_parts = True
     seen: list[tuple[int, bool]] = []
     call.on_progress = lambda: seen.append((len(call.parts), call.is_done))
     tell(client, reply(1, "a", more=True), reply(1, "b"))

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -437,6 +438,20 @@ def bound(where: Any = ("127.0.0.1", 0), family: int = socket.AF_INET) -> socket
     return sock
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has abstract names")
+def test_an_abstract_socket_of_systemd_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its unit says ``ListenStream=@NAME``, as the address does."""
+    name = f"telex-test-{os.getpid()}"
+    with (
+        bound(f"\0{name}", socket.AF_UNIX) as sock,
+        passed_by_systemd(monkeypatch, sock),
+    ):
+        [listener], _ = listen(Address.parse(f"unix://@{name}"))
+        assert listener.socket.getsockname() == sock.getsockname()
+        assert listener.port == 0
+        listener.close()
+
+
 def test_socket_of_systemd_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is used instead of a new one, and outlives the server: systemd keeps it."""
     with bound() as sock:
@@ -527,3 +542,19 @@ def test_sockets_that_systemd_passed_to_another_process_are_left(
         in_use = pytest.raises(AddressError, match="address already in use")
         with passed_by_systemd(monkeypatch, sock, process=1), in_use:
             listen(address)
+
+
+def test_a_socket_file_that_cannot_be_removed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is logged, and what is closed after it is closed all the same."""
+    [listener], _ = listen(Address("unix", path=f"{tmp_path}/socket"))
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        listener.close()
+    assert listener.socket.fileno() == -1
+    assert f"{tmp_path}/socket was not removed: permission denied" in caplog.text

@@ -289,6 +289,19 @@ def test_workers_share_a_unix_socket(tmp_path: Path, count: int) -> None:
     assert not path.exists()
 
 
+def test_workers_share_an_abstract_unix_socket() -> None:
+    """There is no file that one of them could remove."""
+    with program(address=f"unix://@telex-test-{os.getpid()}") as running:
+        where = f"\0{running.address.path[1:]}"
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(PATIENCE)
+            sock.connect(where)
+            sock.sendall(WHO)
+            assert int(receive_one(sock).content) in children_of(running.process.pid)
+        running.process.send_signal(signal.SIGTERM)
+        running.ends()
+
+
 def test_killed_worker_is_replaced_within_a_second() -> None:
     """Under load: who was with the other worker notices nothing, and a new one soon serves too."""
     with program() as running:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,6 +13,7 @@ from telex import (
     Message,
     RemoteError,
     RequestTimeoutError,
+    TelexError,
     WaitTimeoutError,
 )
 from telex.client.deadlines import moment_in
@@ -22,7 +23,7 @@ from telex.conversation.calls import Call
 from telex.sync import Connection
 from telex.sync.client_driver import ClientDriver
 from telex.sync.pipeline import Answers
-from tests.answering import Answerer, echo
+from tests.answering import Answerer, echo, never
 from tests.sync.answering import answering
 from tests.sync.stage import PATIENCE, driver_of, wait_until
 
@@ -86,6 +87,70 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
         assert "several parts" in str(answers[3])
         assert "timed out after 0.2 s waiting for the answer to a message" in str(answers[5])
         assert connection._conversation.calls.count == 0
+
+
+def test_an_interrupted_wait_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Ctrl-C the next call gives the next answer, of messages, answers and parts alike."""
+    wait = ClientDriver.wait
+    is_interrupted = False
+
+    def interrupted(driver: ClientDriver, *arguments: object) -> bool:
+        nonlocal is_interrupted
+        is_interrupted = not is_interrupted
+        if is_interrupted:
+            raise KeyboardInterrupt
+        return wait(driver, *arguments)  # type: ignore[arg-type]
+
+    def next_of(iterator: Iterator[Message | TelexError]) -> object:
+        while True:
+            try:
+                answer = next(iterator)
+            except KeyboardInterrupt:
+                continue
+            assert isinstance(answer, Message)
+            return answer.content
+
+    def push(answerer: Answerer, messages: list[Message]) -> None:
+        echo(answerer, messages)
+        for number in range(3):
+            answerer.conversation.send(Message(number))
+
+    with answering(push) as (connection, _):
+        monkeypatch.setattr(ClientDriver, "wait", interrupted)
+        answers = connection.request_many(range(50), most=4)
+        assert [next_of(answers) for _ in range(50)] == list(range(50))
+        with pytest.raises(StopIteration):
+            next(answers)
+        messages = iter(connection)
+        assert [next_of(messages) for _ in range(3)] == [0, 1, 2]
+        monkeypatch.undo()
+
+
+def test_answers_of_one_iterator_are_for_one_thread_at_a_time() -> None:
+    """A second thread is told, instead of getting what the first one waits for."""
+    with answering(never) as (connection, _), ThreadPoolExecutor(1) as other:
+        answers = connection.request_many([1])
+        waiting = other.submit(next, answers)
+        wait_until(lambda: driver_of(connection)._leader, "a thread waits")
+        with pytest.raises(RuntimeError, match="another thread waits"):
+            next(answers)
+        driver_of(connection).release()
+        assert isinstance(waiting.result(), ConnectionClosedError)
+
+
+def test_dropped_answers_are_given_up() -> None:
+    """Whoever drops the iterator, or closes it, waits for nothing any more."""
+    with answering(never) as (connection, _):
+        for drops in (True, False):
+            answers = connection.request_many([1, 2], timeout=0.01)
+            assert isinstance(next(answers), RequestTimeoutError)
+            if not drops:
+                answers.close()
+                assert next(answers, None) is None
+            del answers
+            with pytest.raises(WaitTimeoutError):
+                connection.receive(timeout=0.01)
+            assert is_forgotten(connection)
 
 
 # Parts

@@ -521,3 +521,25 @@ def test_signal_handler_may_use_the_connection_that_it_interrupts() -> None:
         finally:
             signal.signal(signal.SIGALRM, previous)
         assert driver_of(connection).socket.fileno() == -1
+
+
+def test_wait_in_a_signal_handler_gives_the_lead_back_as_it_was() -> None:
+    """Other threads then wake the outer wait when what it waits for is there."""
+    with answering(echo) as (connection, _):
+        driver = driver_of(connection)
+        outer_watch = driver._watch
+        calls = 0
+
+        def is_ready() -> bool:
+            nonlocal calls
+            calls += 1
+            if calls == 2:  # this thread leads now: as in a signal handler
+                answers = iter([False, True])
+                assert driver.wait(lambda: next(answers), time.monotonic() + 0.01)
+                assert driver._leader_is_ready is is_ready
+                assert driver._watch is outer_watch
+            return calls > 2
+
+        assert driver.wait(is_ready, time.monotonic() + 0.01) is False
+        assert driver.wait(is_ready, time.monotonic() + PATIENCE)
+        assert driver._leader_is_ready is bool

@@ -179,15 +179,21 @@ class ThirdClient(ClientDriver):
             (unread.hold if held > before else unread.consumed)(abs(held - before))
 
         with self._asking(lambda: self.connection.conversation.request(message)) as call:
+            call.keeps_parts = True
             call.on_progress = note_parts
             note_parts()
-            while not call.is_done or call.parts:
-                late = late_part_error(call.subject, timeout, has_begun=call.is_in_parts)
-                self.wait(lambda: call.is_done or call.parts, timeout, late)
+            try:
+                while not call.is_done or call.parts:
+                    late = late_part_error(call.subject, timeout, has_begun=call.is_in_parts)
+                    self.wait(lambda: call.is_done or call.parts, timeout, late)
+                    with self.changed:
+                        parts = call.take_parts()
+                        note_parts()
+                    yield from parts
+            finally:
                 with self.changed:
-                    parts = call.take_parts()
+                    call.take_parts()
                     note_parts()
-                yield from parts
             raise_error_of(call, self.connection)
 
     @contextlib.contextmanager
@@ -203,9 +209,6 @@ class ThirdClient(ClientDriver):
             with self.changed:
                 self.connection.conversation.abandon(call)
                 self.connection.unread.expect_no_more(call)
-                if call.on_progress is not None:
-                    call.take_parts()
-                    call.on_progress()
                 self.turn()
 
     def __iter__(self) -> Iterator[Message]:

@@ -55,13 +55,15 @@ def connect(
 ) -> Opening[Connection]:
     """Connect to a server, with ``async with`` or ``await``; after ``await``, close it yourself.
 
-    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``. If the host name has
-    several addresses, they are tried one after the other. ``timeout`` is for all attempts together,
-    in seconds (``None``: no limit). ``token`` is the secret that proves the client's name to the
-    server. With ``keepalive`` both sides send pings, so that each notices when the other is gone.
-    ``tls`` is for ``tls://``; without ``tls``, the server's certificate is verified with the
-    system's authorities. The certificate must be for the host of the address, or for
-    ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to another machine.
+    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``; on Linux also
+    ``unix://@NAME``, an abstract name. If the host name has several addresses, the next one is
+    attempted 0.25 s after the one before, or at once after a failure (RFC 8305). ``timeout`` is for
+    everything together, the resolver too, in seconds (``None``: no limit). ``token`` is the secret
+    that proves the client's name to the server. With ``keepalive`` both sides send pings, so that
+    each notices when the other is gone. ``tls`` is for ``tls://``; without ``tls``, the server's
+    certificate is verified with the system's authorities. The certificate must be for the host of
+    the address, or for ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to
+    another machine.
 
     Raises AddressError for a malformed address, and for an address where others could read the
     token, and ContentError for a token that cannot be written. Raises ConnectError, with every
@@ -83,7 +85,7 @@ def connect(
             insecure=insecure,
         )
         deadline = moment_in(timeout)
-        driver, peer_address = await dial(options, timeout_of(timeout))
+        driver, peer_address = await dial(options, deadline)
         try:
             if not await driver.welcomed(deadline):
                 raise options.no_welcome_error(timeout)

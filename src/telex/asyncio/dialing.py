@@ -7,13 +7,15 @@ failure is told, and how long a handshake may take, elsewhere.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING
 
 from telex.asyncio.client_driver import ClientDriver
+from telex.asyncio.event_loops import running_loop
 from telex.asyncio.waiting import until, wake
 from telex.client.attempts import Attempts
-from telex.client.deadlines import moment_in
+from telex.client.deadlines import seconds_until
 from telex.client.options import handshake_error
 from telex.client.race import Race
 from telex.errors import ConnectionClosedError
@@ -28,46 +30,45 @@ if TYPE_CHECKING:
     from telex.network.resolver import Endpoint
 
 
-async def dial(options: ClientOptions, timeout: float | None) -> tuple[ClientDriver, str]:
+async def dial(options: ClientOptions, deadline: float | None) -> tuple[ClientDriver, str]:
     """Open a connection on which messages can be sent; return its driver and the peer's address.
 
-    Raises ConnectError, with every reason, when that fails or takes longer than ``timeout``.
+    Raises ConnectError, with every reason, when that fails or takes until ``deadline``.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    attempts = Attempts(await _endpoints(options, timeout), deadline)
+    running_loop()  # before anything is opened: it must be a loop that watches sockets
+    attempts = Attempts(await _endpoints(options, deadline), deadline)
     with Race(attempts) as race:
         while True:
             winner = race.turn()
             if attempts.is_over:
                 break
             if winner is None:
-                await _wait(race.sockets, attempts.due_at - time.monotonic())
+                await _wait(race.sockets, attempts.due_at)
                 continue
             sock, endpoint = winner
             try:
-                now = time.monotonic()
-                return await _open(sock, options, attempts.handshake_deadline(now))
+                return await _open(sock, options, attempts.handshake_deadline(time.monotonic()))
             except (OSError, ConnectionClosedError) as error:
                 attempts.failed(endpoint, error)
     raise options.connect_error(attempts.failures)
 
 
-async def _endpoints(options: ClientOptions, timeout: float | None) -> list[Endpoint]:
+async def _endpoints(options: ClientOptions, deadline: float | None) -> list[Endpoint]:
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds_until(deadline)):
             return await asyncio.wrap_future(look_up(options.address))
     except (OSError, UnicodeError) as error:
         raise options.lookup_error(error) from error
 
 
-async def _wait(sockets: Collection[socket.socket], seconds: float) -> None:
-    """Wait until one of the sockets may be connected, for so many seconds at most."""
+async def _wait(sockets: Collection[socket.socket], moment: float) -> None:
+    """Wait until one of the sockets may be connected."""
     loop = asyncio.get_running_loop()
     is_ready = loop.create_future()
     for sock in sockets:
         loop.add_writer(sock.fileno(), wake, is_ready)
     try:
-        await until(is_ready, moment_in(max(0.0, seconds)))
+        await until(is_ready, None if moment == math.inf else moment)
     finally:
         for sock in sockets:
             loop.remove_writer(sock.fileno())
@@ -78,7 +79,6 @@ async def _open(
 ) -> tuple[ClientDriver, str]:
     """Agree on TLS; raises OSError or ConnectionClosedError if that fails."""
     loop = asyncio.get_running_loop()
-    timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
     try:
         name = name_of(sock.getpeername())
         driver = ClientDriver(loop, sock, options.connection(time.monotonic()))
@@ -88,7 +88,7 @@ async def _open(
         sock.close()
         raise
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds_until(deadline)):
             await driver.established()
         if not driver.connection.is_established:
             raise handshake_error(driver.connection)

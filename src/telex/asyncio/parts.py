@@ -38,6 +38,7 @@ class Parts:
 
     async def __anext__(self) -> Message:
         deadline = moment_in(self._timeout)
+        self._driver.check_owner()
         answer = self._answer
         call = answer.call or await self._ask(deadline)
         while not answer.parts:

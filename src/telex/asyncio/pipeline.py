@@ -59,6 +59,7 @@ class Answers:
             if reply is not None:
                 under_way.popleft()
                 return reply
+        self._driver.check_owner()
         check_loop(self._driver.loop, "connection")
         async with self._one_at_a_time:
             return await self._next_answer()
@@ -71,7 +72,8 @@ class Answers:
 
     def __del__(self) -> None:
         # The last reference may be dropped, or the garbage be collected, in another thread.
-        if self._under_way or (self._feed is not None and self._feed.task is not None):
+        is_at_work = self._feed is not None and self._feed.task is not None
+        if self._under_way or is_at_work or self._pipeline.is_watched:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nothing comes
                 self._driver.loop.call_soon_threadsafe(
                     _give_up, self._driver, self._pipeline, self._feed
@@ -81,13 +83,13 @@ class Answers:
         """Send more where it is time for that, and return what comes of the first request."""
         pipeline, driver, under_way = self._pipeline, self._driver, self._under_way
         while True:
-            driver.check_owner()
             if self._feed is None:
                 while pipeline.is_time_to_ask and not await self._comes_soon():
                     await self._ask()
             else:
                 await self._feed.first_request()
             if not under_way:
+                pipeline.release()
                 pipeline.raise_failure()
                 raise StopAsyncIteration
             call = under_way[0]
@@ -188,5 +190,7 @@ def _give_up(driver: ClientDriver, pipeline: Pipeline, feed: _Feed | None) -> No
         if call.on_progress is not None:
             call.on_progress()  # a task waits for it
         driver.connection.conversation.abandon(call)
+    pipeline.release()
+    driver.consumed(0)
     if feed is not None:
         feed.end()

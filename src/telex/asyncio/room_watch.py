@@ -6,7 +6,6 @@ system then ends the process by SIGPIPE, where that has its default action.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ class RoomWatch:
         self._loop: Final = loop
         self._function: Final = function
         self._timer: asyncio.TimerHandle | None = None
-        self._duplicate = -1
+        self._duplicate: socket.socket | None = None
         try:
-            self._duplicate = os.dup(sock.fileno())
-            loop.add_writer(self._duplicate, self._tell)
+            self._duplicate = sock.dup()
+            loop.add_writer(self._duplicate.fileno(), self._tell)
         except OSError:
             self.cancel()
             self._timer = loop.call_later(_RETRY_SECONDS, self._tell)
@@ -45,10 +44,10 @@ class RoomWatch:
         """Watch no longer; harmless when repeated."""
         if self._timer is not None:
             self._timer.cancel()
-        duplicate, self._duplicate = self._duplicate, -1
-        if duplicate >= 0:
-            self._loop.remove_writer(duplicate)
-            os.close(duplicate)
+        duplicate, self._duplicate = self._duplicate, None
+        if duplicate is not None:
+            self._loop.remove_writer(duplicate.fileno())
+            duplicate.close()
 
     def _tell(self) -> None:
         self.cancel()

@@ -10,6 +10,8 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from telex.asyncio.event_loops import default_loop_factory
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -31,9 +33,10 @@ def run(
     """Run a coroutine until it returns, as ``asyncio.run()`` does, and return its result.
 
     Uses uvloop if it is installed (``pip install uvloop``), and asyncio's own event loop
-    otherwise. ``uvloop=True`` demands uvloop, and raises ImportError without it; ``uvloop=False``
-    never uses it. Telex also works in an event loop that was started in another way. Raises
-    RuntimeError where an event loop is running already, as in a notebook: ``await`` works there.
+    otherwise: on Windows the one that watches sockets, ``asyncio.SelectorEventLoop``.
+    ``uvloop=True`` demands uvloop, and raises ImportError without it; ``uvloop=False`` never uses
+    it. Telex also works in an event loop that was started in another way. Raises RuntimeError
+    where an event loop is running already, as in a notebook: ``await`` works there.
 
         telex.asyncio.run(main())
     """
@@ -43,7 +46,7 @@ def run(
             "an event loop is running here, as it is in a notebook and in async functions; "
             "right would be 'await' in place of telex.asyncio.run()"
         )
-    loop_factory = None
+    loop_factory = default_loop_factory()
     if uvloop or (uvloop is None and importlib.util.find_spec("uvloop") is not None):
         try:
             loop_factory = importlib.import_module("uvloop").new_event_loop

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
+from telex.asyncio.event_loops import running_loop
 from telex.asyncio.server_loop import ServerLoop
 from telex.asyncio.signals import handling
 from telex.asyncio.waiting import check_loop, wake
@@ -79,6 +80,7 @@ def serve(
     """
 
     async def start() -> Server:
+        loop = running_loop()
         opening = partial(
             open_observed,
             application,
@@ -97,7 +99,7 @@ def serve(
         except asyncio.CancelledError:
             opened.add_done_callback(_close_unwanted)
             raise
-        server = Server(ServerLoop(asyncio.get_running_loop(), registry), listeners, actual)
+        server = Server(ServerLoop(loop, registry), listeners, actual)
         await server.start()
         return server
 

@@ -28,12 +28,18 @@ class _Signal:
         self.actions: list[Callable[[], object]] = []
         self._number: Final = number
         self._previous: Final = signal.getsignal(number)
-        loop.add_signal_handler(number, self._call_all)
+        self._is_loops = True
+        try:
+            loop.add_signal_handler(number, self._call_all)
+        except NotImplementedError:  # the loops of Windows have none
+            self._is_loops = False
+            signal.signal(number, lambda _n, _f: loop.call_soon_threadsafe(self._call_all))
         belongs_to_this_process(self)
 
     def restore(self, loop: AbstractEventLoop) -> None:
         """Have the signal do what it did before."""
-        loop.remove_signal_handler(self._number)
+        if self._is_loops:
+            loop.remove_signal_handler(self._number)
         signal.signal(self._number, self._previous or signal.SIG_DFL)
 
     def leave_to_owner(self, why: str) -> None:

@@ -98,6 +98,7 @@ class LinesHandler(logging.Handler):
     def close(self) -> None:
         """Write what waits, see ``flush``, and end the thread."""
         self.flush()
+        self._process = 0  # logging flushes once more at the end of the program
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
         super().close()

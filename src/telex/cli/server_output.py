@@ -56,6 +56,8 @@ class ServerOutput(Lines):
 
     def _is_closed(self, timeout: int | None) -> bool:
         """Wait at most ``timeout`` ms until nobody reads the output; return whether that is so."""
+        if not hasattr(select, "poll"):  # Windows has nothing that tells
+            return False
         poll = select.poll()
         poll.register(self.stream, 0)  # no event is asked for: POLLERR and POLLHUP always come
         return bool(poll.poll(timeout))

@@ -6,11 +6,9 @@ The address is announced after the start-up hooks of the application have succee
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import sys
-import termios
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -155,6 +153,9 @@ class _Countdown:
 
     def is_over(self) -> bool:
         """Return whether the number is complete: the calling process replaces another."""
+        import fcntl  # there are none where no process can be forked
+        import termios
+
         waiting = fcntl.ioctl(self._left, termios.FIONREAD, bytes(_SIZE_OF_INT))
         return not any(waiting)
 

@@ -38,6 +38,7 @@ class PartsOfAnswer:
     def ask(self) -> None:
         """Have the conversation ask; the bytes are to be sent afterwards."""
         self.call = self._connection.conversation.request(self._request)
+        self.call.keeps_parts = True
         self.call.on_progress = self.note_progress
 
     def has_progressed(self) -> bool:

@@ -62,6 +62,21 @@ class Pipeline:
         self._batch: list[Message] = []
         # Of each batch under way the id of its last call, and until when its answers may come.
         self._deadlines: Final[deque[tuple[int, float | None]]] = deque()
+        self.is_watched: bool = False
+        """Whether answers that wait to be taken count as unread."""
+
+    def _watch(self) -> None:
+        """Have answers that wait to be taken count as unread, from the first request on."""
+        if not self.is_watched:
+            self.is_watched = True
+            connection = self._connection
+            connection.unread.watch(self.under_way, connection.conversation.processor)
+
+    def release(self) -> None:
+        """Take no more answers. Whoever reads should look then whether to read on."""
+        if self.is_watched:
+            self.is_watched = False
+            self._connection.unread.forget(self.under_way)
 
     # Sending
 
@@ -116,6 +131,7 @@ class Pipeline:
         finally:
             self._batch = []
             if calls:
+                self._watch()
                 self.under_way.extend(calls)
                 until = None if self._timeout is None else now + self._timeout
                 self._deadlines.append((calls[-1].id, until))

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.network.connecting import begin_connecting, is_connected
+from telex.network.sockets import UNIX_FAMILY
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,7 +63,7 @@ class Race:
         try:
             sock = begin_connecting(endpoint)
         except OSError as error:
-            if isinstance(error, BlockingIOError) and endpoint.family == socket.AF_UNIX:
+            if isinstance(error, BlockingIOError) and endpoint.family == UNIX_FAMILY:
                 self._attempts.postpone(endpoint, now)
             else:
                 self._attempts.failed(endpoint, error)

@@ -62,7 +62,7 @@ class Backlog:
         outgoing = self._conversation.outgoing
         if outgoing.said_itself <= self._high_water:
             return False
-        if self.is_too_much:
+        if self.is_too_much or self.size > self._high_water:
             return True
         outgoing.said_itself = 0
         return False
@@ -75,4 +75,4 @@ class Backlog:
         """
         if self._conversation.outgoing.said_itself <= self._high_water:
             return False
-        return self.size > self._high_water * OWED_FACTOR and self.is_owed_too_much
+        return self.size > self._high_water * OWED_FACTOR

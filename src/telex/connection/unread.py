@@ -7,16 +7,18 @@ become hopeless. It decides nothing about the conversation and does no input or 
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from telex.connection.inbox import Inbox
+from telex.connection.replies import Replies
+from telex.conversation.calls import Call
 from telex.limits import Limits
 from telex.wire.message import Message
+from telex.wire.processor import MessageProcessor
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
-
-    from telex.conversation.calls import Call
 
 INBOX_SIZE: Final = 16 * 1024 * 1024
 """Bytes that may wait to be taken by a program before reading pauses."""
@@ -47,6 +49,7 @@ class Unread:
         "_is_paused",
         "_most_bytes",
         "_most_messages",
+        "_replies",
         "_was_taken",
         "parts",
         "stall_at",
@@ -59,6 +62,7 @@ class Unread:
         self._most_bytes: Final[i64] = limits.high_water
         self._inbox: Inbox | None = None
         self._awaited: set[Call] | None = None
+        self._replies: Replies | None = None
         self._is_paused = False
         self._was_taken = False
         self.parts: i64 = 0
@@ -87,22 +91,30 @@ class Unread:
 
     @property
     def size(self) -> int:
-        """How many bytes of memory the messages and parts take."""
+        """How many bytes of memory the messages, parts and answers take."""
+        replies = 0 if self._replies is None else self._replies.count()
+        return self._taken_in_order + replies
+
+    @property
+    def _taken_in_order(self) -> i64:
+        """The same without the answers to many requests."""
         return self.parts + (0 if self._inbox is None else self._inbox.size())
 
     @property
     def is_too_much(self) -> bool:
         """Whether so much waits that nothing more should be read."""
-        if self._inbox is None and not self.parts:
+        if self._inbox is None and not self.parts and self._replies is None:
             return False
         if self._is_handled:
             return self.count >= self._most_messages or self.size > self._most_bytes
-        unread = self.size
-        most = INBOX_SIZE
+        unread = self._taken_in_order
+        most: i64 = INBOX_SIZE
         if self._awaited:
             most *= INBOX_FACTOR_WHILE_AWAITING_REPLY
         elif self._is_paused:
             most //= 2
+        if self._replies is not None:
+            unread += self._replies.count_if_over(most - unread)
         self._is_paused = unread > most
         return self._is_paused
 
@@ -143,6 +155,20 @@ class Unread:
         self.parts -= size
         self._was_taken = True
 
+    def watch(self, row: deque[Call], processor: MessageProcessor) -> None:
+        """Count the answers that have come to a row of calls, until they are taken from it."""
+        if self._replies is None:
+            self._replies = Replies(processor)
+        self._replies.watch(row)
+
+    def forget(self, row: deque[Call]) -> None:
+        """Count these answers no longer."""
+        if self._replies is not None:
+            self._replies.forget(row)
+            self._was_taken = True
+            if not self._replies.is_watched:
+                self._replies = None
+
     def expect(self, call: Call) -> None:
         """Read further while somebody waits for this answer; the time of a pause starts over."""
         if self._awaited is None:
@@ -167,6 +193,8 @@ class Unread:
         """Say whether nothing was taken for ``STALL_SECONDS`` while reading pauses."""
         if now < self.stall_at:
             return False
+        if self._replies is not None and self._replies.were_taken():
+            self._was_taken = True
         if self.stall_at != _WHEN_ASKED and self.is_too_much and not self._was_taken:
             self.stall_at = _NEVER
             return True

@@ -34,6 +34,7 @@ class Call:
         "is_done",
         "is_in_parts",
         "is_ping",
+        "keeps_parts",
         "on_progress",
         "reply",
         "said_before",
@@ -47,6 +48,8 @@ class Call:
         self.said_before: Final[i64] = said_before
         self.reply: Message | None = None
         self.is_in_parts: bool = False
+        self.keeps_parts: bool = False
+        """Whether somebody takes parts of the answer; else they are dropped as they come."""
         self.error: TelexError | None = None
         self.is_done: bool = False
         self.on_progress: Callable[[], None] | None = None
@@ -92,7 +95,8 @@ class Call:
     def _keep(self, part: Message) -> None:
         if self._parts is None:
             self._parts = []
-        self._parts.append(part)
+        if self.keeps_parts:
+            self._parts.append(part)
 
 
 _NONE_WAITING: Final[dict[int, Call]] = {}

@@ -7,12 +7,17 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from telex.network.sockets import prepare
+from telex.network.sockets import UNIX_FAMILY, prepare
 
 if TYPE_CHECKING:
     from telex.network.resolver import Endpoint
 
-_UNDER_WAY: Final = (0, errno.EINPROGRESS, errno.EINTR)
+_UNDER_WAY: Final = (
+    0,
+    errno.EINPROGRESS,
+    errno.EINTR,
+    getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS),  # what Windows says instead
+)
 
 
 def begin_connecting(endpoint: Endpoint) -> socket.socket:
@@ -49,6 +54,6 @@ def is_connected(sock: socket.socket) -> bool:
         if error.errno == errno.ENOTCONN:
             return False
         raise
-    if sock.family != socket.AF_UNIX and sock.getsockname() == peer:
+    if sock.family != UNIX_FAMILY and sock.getsockname() == peer:
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
     return True

@@ -8,6 +8,7 @@ nothing while messages are sent. Where there is no fork, as on Windows, nothing 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import selectors
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakSet
 
 from telex.errors import ConnectionClosedError
+from telex.log import safe_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +36,8 @@ class Owned(Protocol):
         Other threads do not exist in this process, and their locks may be held for ever.
         """
 
+
+logger: Final = safe_logger("telex.server")
 
 _owned: Final[WeakSet[Owned]] = WeakSet()
 
@@ -80,7 +84,7 @@ def empty_selector(selector: object) -> None:
     Only epoll is shared (epoll(7)): whoever closes a copy's sockets would take them out of both.
     """
     if sys.platform == "linux" and isinstance(selector, selectors.EpollSelector):
-        with select.epoll() as empty:
+        with contextlib.suppress(ValueError), select.epoll() as empty:  # it may be closed already
             os.dup2(empty.fileno(), selector.fileno(), inheritable=False)
 
 
@@ -92,7 +96,10 @@ def _cut_off_copies() -> None:
         "right would be to open another one here"
     )
     for thing in list(_owned):
-        thing.leave_to_owner(why)
+        try:
+            thing.leave_to_owner(why)
+        except Exception:
+            logger.exception("a copy in a forked process may not be cut off")
     _owned.clear()
 
 

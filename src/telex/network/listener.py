@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -22,6 +21,7 @@ from telex.errors import AddressError
 from telex.log import safe_logger
 from telex.network.os_errors import reason_of
 from telex.network.resolver import Endpoint, name_of, resolve
+from telex.network.sockets import UNIX_FAMILY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,6 +48,10 @@ _WITHOUT_THIS_FAMILY: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _FIRST_PASSED: Final = 3
 """The descriptor of the first socket that systemd passes (sd_listen_fds(3))."""
 
+_TAKE_ADDRESS: Final[int] = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+"""Whoever listens has the address alone, at once after an earlier server. On Windows SO_REUSEADDR
+would share it with whoever asks."""
+
 _ALL_INTERFACES: Final = ("0.0.0.0", "::")
 
 logger: Final = safe_logger("telex.server")
@@ -67,7 +71,7 @@ class Listener:
     @property
     def port(self) -> int:
         """The port listened on; 0 for a unix socket."""
-        is_unix = self.socket.family == socket.AF_UNIX
+        is_unix = self.socket.family == UNIX_FAMILY
         return 0 if is_unix else int(self.socket.getsockname()[1])
 
     def disown(self) -> None:
@@ -75,12 +79,16 @@ class Listener:
         self._file = None
 
     def close(self) -> None:
-        """Stop listening, and remove the socket file unless another server has replaced it."""
+        """Stop listening, and remove the socket file unless another server has replaced it.
+
+        A file that cannot be removed is logged: a server that ends has more to close.
+        """
         # Remove the file first: while the socket listens, no other server takes the path.
         try:
             if self._path and self._file is not None and _file_at(self._path) == self._file:
-                with contextlib.suppress(FileNotFoundError):
-                    self._path.unlink()
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("%s was not removed: %s", self._path, reason_of(error))
         finally:
             self._file = None
             self.socket.close()
@@ -98,6 +106,11 @@ class SharedAddress:
     def __init__(self, wanted: Address) -> None:
         self._common: list[Listener] = []
         self._reserved: list[Listener] = []
+        if not hasattr(os, "fork"):
+            raise AddressError(
+                f"cannot share {wanted} among processes: this system cannot fork them; "
+                f"right would be one process"
+            )
         try:
             endpoints = resolve(wanted)
             self._common = _passed(wanted, endpoints)
@@ -186,6 +199,8 @@ def _locked(directory: Path) -> Iterator[None]:
     The lock is on the directory itself (flock(2)), so that no lock file remains. Raises OSError
     when the directory cannot be opened or locked.
     """
+    import fcntl  # there is none where there are no Unix sockets
+
     with contextlib.ExitStack() as ending:
         number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         ending.callback(os.close, number)
@@ -197,6 +212,8 @@ def _locked(directory: Path) -> Iterator[None]:
 
 def _lock(number: int) -> None:
     """Lock an open directory; raises BlockingIOError when another program keeps its lock."""
+    import fcntl
+
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
@@ -269,9 +286,9 @@ def _open(
     sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
         where = endpoint.address
-        if endpoint.family != socket.AF_UNIX:
+        if endpoint.family != UNIX_FAMILY:
             where = (where[0], port, *where[2:])
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, _TAKE_ADDRESS, 1)
         if is_shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if endpoint.family == socket.AF_INET6:
@@ -334,7 +351,7 @@ def _is_one_of(sock: socket.socket, endpoints: list[Endpoint]) -> bool:
     """Say whether a socket is bound to one of these endpoints."""
     where = sock.getsockname()
     places = [endpoint.address for endpoint in endpoints if endpoint.address]
-    if sock.family == socket.AF_UNIX:
+    if sock.family == UNIX_FAMILY:
         return os.fsdecode(where) in places
     ends = {place[:2] for place in places if isinstance(place, tuple)}
     if where[0] in _ALL_INTERFACES:

@@ -42,7 +42,8 @@ class BlockingCalls:
         self._most: Final = most
         self._name: Final = name
         self._forget_all()
-        os.register_at_fork(after_in_child=self._forget_all)
+        if hasattr(os, "register_at_fork"):  # Windows has no fork
+            os.register_at_fork(after_in_child=self._forget_all)
 
     def start(self, function: Callable[..., Result], *arguments: object) -> Future[Result]:
         """Begin a call; return the future of its outcome, which may be cancelled before it begins.

@@ -43,6 +43,8 @@ def reason_of(error: Exception) -> str:
             return _ALERTS[alert]
         return f"TLS failed: {(error.reason or str(error)).replace('_', ' ').lower()}"
     if isinstance(error, OSError) and error.errno is not None:
+        if hasattr(error, "winerror"):  # Windows, whose own numbers strerror does not know
+            return str(error.strerror).lower()
         return os.strerror(error.errno).lower()
     return str(error)
 

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from telex.address import host_and_port, is_local_name
+from telex.network.sockets import UNIX_FAMILY
 
 if TYPE_CHECKING:
     from telex.address import Address
@@ -39,7 +40,11 @@ def resolve(address: Address) -> list[Endpoint]:
     cannot be encoded for the resolver.
     """
     if address.scheme == "unix":
-        return [Endpoint(socket.AF_UNIX, _socket_name(address.path))]
+        if UNIX_FAMILY is None:
+            raise OSError(
+                "this system has no Unix sockets; tcp://127.0.0.1 is for this machine too"
+            )
+        return [Endpoint(UNIX_FAMILY, _socket_name(address.path))]
     if is_local_name(address.host):
         six = Endpoint(socket.AF_INET6, ("::1", address.port, 0, 0))
         return [six, Endpoint(socket.AF_INET, ("127.0.0.1", address.port))]

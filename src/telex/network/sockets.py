@@ -7,6 +7,9 @@ import struct
 import sys
 from typing import Final, Protocol
 
+UNIX_FAMILY: Final[socket.AddressFamily | None] = getattr(socket, "AF_UNIX", None)
+"""The address family of Unix sockets; None on systems without them, such as Windows."""
+
 _CREDENTIALS: Final = struct.Struct("iII")
 """A process, its user and its group (unix(7), SO_PEERCRED)."""
 
@@ -50,7 +53,7 @@ def user_at_other_end(sock: HasOptions) -> int | None:
 
     Returns None for any other socket, and on systems other than Linux.
     """
-    if sys.platform == "linux" and sock.family == socket.AF_UNIX:
+    if sys.platform == "linux" and sock.family == UNIX_FAMILY:
         said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         user_id: int = _CREDENTIALS.unpack(said)[1]
         return user_id

@@ -22,6 +22,11 @@ which costs more than the system calls that it saves."""
 MAX_BYTES: Final = 1024 * 1024 * 1024
 """Bytes sent at most in one system call: macOS refuses 2 GiB and more."""
 
+_HAS_SENDMSG: Final = hasattr(socket.socket, "sendmsg")
+"""Whether pieces can be sent without joining them; Windows has no such call."""
+
+_JOINED_BYTES: Final = 64 * 1024
+"""Bytes joined at most for one system call where there is no ``sendmsg``."""
 
 REST_CALLS: Final = 256
 """System calls at most that receive what had come before sending failed: 16 MiB, more than waits
@@ -107,7 +112,11 @@ def transmit_some(sock: socket.socket, sender: Sender, most: int, now: float) ->
     pieces = _bounded(sender.data_to_send(), most)
     try:
         if pieces:
-            sender.data_sent(sock.sendmsg(pieces, (), NO_SIGNAL))
+            if len(pieces) == 1:
+                sent = sock.send(pieces[0], NO_SIGNAL)
+            else:
+                sent = sock.sendmsg(pieces, (), NO_SIGNAL)
+            sender.data_sent(sent)
     except BlockingIOError:
         return
     except OSError as error:
@@ -121,13 +130,16 @@ def end_output(sock: socket.socket) -> None:
 
 
 def _bounded(pieces: list[bytes | memoryview], most: int) -> list[bytes | memoryview]:
-    """Return as many pieces, and of the last one as much, as ``most`` bytes are."""
+    """Return as many pieces, and of the last one as much, as ``most`` bytes are.
+
+    Without ``sendmsg`` it is one piece at most.
+    """
     bounded: list[bytes | memoryview] = []
-    room = most
+    room = most if _HAS_SENDMSG else min(most, _JOINED_BYTES)
     for piece in pieces:
         if len(piece) >= room:
             bounded.append(memoryview(piece)[:room])
             break
         bounded.append(piece)
         room -= len(piece)
-    return bounded
+    return bounded if _HAS_SENDMSG or not bounded else [b"".join(bounded)]

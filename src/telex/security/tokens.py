@@ -107,5 +107,5 @@ def _digest(token: str) -> bytes:
 
 
 def _warn_if_open_to_others(file_number: int, file: str | PathLike[str]) -> None:
-    if os.fstat(file_number).st_mode & stat.S_IROTH:
+    if os.name == "posix" and os.fstat(file_number).st_mode & stat.S_IROTH:
         logger.warning("%s: every user of this machine can read it; right would be chmod o-r", file)

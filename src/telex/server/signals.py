@@ -28,6 +28,6 @@ def signal_actions(
     if not are_handled or threading.current_thread() is not threading.main_thread():
         return {}
     actions: dict[int, Callable[[], object]] = dict.fromkeys((signal.SIGINT, signal.SIGTERM), end)
-    if tls is not None:
+    if tls is not None and hasattr(signal, "SIGHUP"):  # Windows has none
         actions[signal.SIGHUP] = lambda: post(reload_certificates, tls)
     return actions

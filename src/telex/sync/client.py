@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from typing import TYPE_CHECKING, Final
 
 from telex.client.answers import answer_of, late_error, late_ping_error, raise_error_of
@@ -47,17 +48,21 @@ def connect(
     tls: ssl.SSLContext | None = None,
     server_hostname: str | None = None,
     insecure: bool = False,
+    background: bool = False,
 ) -> Connection:
     """Connect to a server and return the connection.
 
-    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``. If the host name has
-    several addresses, they are tried one after the other. ``timeout`` is for all attempts together,
-    in seconds (``None``: no limit). ``token`` is the secret that proves the client's name to the
-    server. With ``keepalive`` both sides send pings, so that each notices when the other is gone;
-    this side sends and answers pings only while a thread waits in a method of the connection.
-    ``tls`` is for ``tls://``; without ``tls``, the server's certificate is verified with the
-    system's authorities. The certificate must be for the host of the address, or for
-    ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to another machine.
+    ``address`` is ``tcp://HOST:PORT``, ``tls://HOST:PORT`` or ``unix://PATH``; on Linux also
+    ``unix://@NAME``, an abstract name. If the host name has several addresses, the next one is
+    attempted 0.25 s after the one before, or at once after a failure (RFC 8305). ``timeout`` is for
+    everything together, the resolver too, in seconds (``None``: no limit). ``token`` is the secret
+    that proves the client's name to the server. With ``keepalive`` both sides send pings, so that
+    each notices when the other is gone; this side sends and answers pings only while a thread waits
+    in a method of the connection. With ``background`` a thread of the connection's own receives
+    and answers at all times. ``tls`` is for ``tls://``; without ``tls``, the server's certificate
+    is verified with the system's authorities. The certificate must be for the host of the address,
+    or for ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to another
+    machine.
 
     Raises AddressError for a malformed address, and for an address where others could read the
     token, and ContentError for a token that cannot be written. Raises ConnectError, with every
@@ -80,17 +85,22 @@ def connect(
     )
     driver, peer_address = dial(options, deadline)
     try:
-        connection = driver.connection
-        if connection.awaits_welcome:
+        below = driver.connection
+        if below.awaits_welcome:
             driver.flush()
-            if not driver.wait(lambda: not connection.awaits_welcome, deadline):
+            if not driver.wait(lambda: not below.awaits_welcome, deadline):
                 driver.check_usable()
                 raise options.no_welcome_error(timeout)
         driver.check_open()
     except BaseException:
         driver.release()
         raise
-    return Connection(driver, options.address, peer_address)
+    connection = Connection(driver, options.address, peer_address)
+    if background:
+        driver.read_in_background()
+        # Who forgets to close must not leave the thread behind.
+        weakref.finalize(connection, driver.do_later, driver.release).atexit = False
+    return connection
 
 
 class Connection:
@@ -100,11 +110,11 @@ class Connection:
     peer has read everything. As an iterator, the connection gives the messages that arrive, and
     stops when the peer closes the connection.
 
-    The connection has no thread of its own. While no thread is in one of its methods, nothing is
-    received, and pings of the server are not answered. If Ctrl-C or another signal handler
-    interrupts a method with an exception, the connection stays usable: a message that was sent in
-    part is completed before the next one. If this is not possible, because the exception came while
-    the system took bytes, the connection is closed, and the next method raises
+    Without ``background``, the connection has no thread of its own. While no thread is in one of
+    its methods, nothing is received, and pings of the server are not answered. If Ctrl-C or another
+    signal handler interrupts a method with an exception, the connection stays usable: a message
+    that was sent in part is completed before the next one. If this is not possible, because the
+    exception came while the system took bytes, the connection is closed, and the next method raises
     ConnectionClosedError with this reason.
 
     >>> import threading, telex

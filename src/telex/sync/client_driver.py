@@ -15,11 +15,12 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 from telex.network.fork import belongs_to_this_process, give_up_connection, lead_nowhere
+from telex.network.poll import RECEIVE, SEND
 from telex.sync.pump import give, take, take_rest
 from telex.sync.shared_connection import SharedConnection
 from telex.sync.waiter import Waiter
 from telex.sync.wakeup import Wakeup
-from telex.sync.watch import RECEIVE, SEND, Watch
+from telex.sync.watch import Watch
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
+
+JOIN_SECONDS: Final = 1.0
+"""How long the end of a connection's own thread is awaited, which needs no time."""
 
 _NOBODY: Final = 0
 
@@ -44,8 +48,24 @@ class ClientDriver(SharedConnection):
         self._leader = _NOBODY
         self._leader_is_ready: Callable[[], object] = bool
         self._waiters: Final[deque[Waiter]] = deque()
+        self._thread: threading.Thread | None = None
         self._has_layer: Final = not connection.is_established  # that may have words of its own
         belongs_to_this_process(self)
+
+    # A thread of its own
+
+    def read_in_background(self) -> None:
+        """Have a thread of the connection's own wait, receive and send, until the end."""
+        self._thread = threading.Thread(
+            target=self.wait, args=(lambda: self.is_gone,), name="telex-connection", daemon=True
+        )
+        self._thread.start()
+
+    def release(self) -> None:
+        """Close the connection at once, and wait for the end of its own thread."""
+        super().release()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(JOIN_SECONDS)
 
     # Waiting, and the end
 
@@ -141,6 +161,7 @@ class ClientDriver(SharedConnection):
         """Leave the connection to the process that this one was forked from."""
         self._lock = threading.RLock()
         self._is_busy = False
+        self._leader, self._thread = _NOBODY, None
         self.is_inherited = self.is_gone = self.is_released = True
         self._to_do.clear()
         self._waiters.clear()
@@ -180,7 +201,7 @@ class ClientDriver(SharedConnection):
     def _transmit(self, now: float, most: int | None = None) -> None:
         """Send what the socket takes now, at most ``most`` bytes."""
         if give(self.socket, self.connection, now, most):
-            self.is_gone = True
+            self.is_gone: bool = True
 
     # Whom to wake
 

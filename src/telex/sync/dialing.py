@@ -6,7 +6,6 @@ on TLS is the connection's, and waiting for that the driver's.
 
 from __future__ import annotations
 
-import select
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from telex.client.options import handshake_error
 from telex.client.race import Race
 from telex.errors import ConnectionClosedError
 from telex.network.lookup import look_up
+from telex.network.poll import SEND, new_poll
 from telex.network.resolver import name_of
 from telex.sync.client_driver import ClientDriver
 
@@ -61,9 +61,9 @@ def _endpoints(options: ClientOptions, deadline: float | None) -> list[Endpoint]
 
 def _wait(sockets: Iterable[socket.socket], until: float) -> None:
     """Wait until one of the sockets may be connected."""
-    poll = select.poll()
+    poll = new_poll()
     for sock in sockets:
-        poll.register(sock, select.POLLOUT)
+        poll.register(sock.fileno(), SEND)
     poll.poll(milliseconds_until(until))
 
 

@@ -15,7 +15,7 @@ from telex.client.pipeline import has_come
 from telex.errors import ConnectionClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from typing import Self
 
     from telex.client.pipeline import Pipeline
@@ -71,12 +71,13 @@ class Answers:
     def close(self) -> None:
         """Stop waiting for answers; harmless when repeated."""
         self._is_first_given = False
-        _abandon(self._driver, self._pipeline.give_up())
+        self._driver.give_up_many(self._pipeline, self._pipeline.give_up())
 
     def __del__(self) -> None:
         # Whoever collects the garbage may be in the midst of the driver's work, or of another's.
-        if calls := self._pipeline.give_up():
-            self._driver.do_later(partial(_abandon, self._driver, calls))
+        calls = self._pipeline.give_up()
+        if calls or self._pipeline.is_watched:
+            self._driver.do_later(partial(self._driver.give_up_many, self._pipeline, calls))
 
     def _next_answer(self) -> Message | TelexError:
         """Send more where it is time for that, and return what comes of the first request."""
@@ -85,6 +86,7 @@ class Answers:
         while pipeline.is_time_to_ask and not self._comes_soon():
             self._ask()
         if not self._under_way:
+            driver.give_up_many(pipeline, ())
             pipeline.raise_failure()
             raise StopIteration
         call = self._under_way[0]
@@ -119,8 +121,3 @@ class Answers:
             driver.flush()
         except Exception as failure:  # noqa: BLE001 - raised when the others have their answers
             pipeline.fail(failure)
-
-
-def _abandon(driver: SharedConnection, calls: Iterable[Call]) -> None:
-    for call in calls:
-        driver.abandon(call)

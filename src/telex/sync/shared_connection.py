@@ -13,9 +13,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from telex.client.parts import PartsOfAnswer
+    from telex.client.pipeline import Pipeline
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
     from telex.errors import ConnectionClosedError
@@ -204,6 +205,14 @@ class SharedConnection(ABC):
             if answer.call is not None and not answer.call.is_done:
                 self.abandon(answer.call)
             self.consumed(answer.drop())
+
+    def give_up_many(self, pipeline: Pipeline, calls: Iterable[Call]) -> None:
+        """Want no more answers of a row of requests, of which these calls are not done."""
+        with self._lock:
+            for call in calls:
+                self.abandon(call)
+            pipeline.release()
+            self.consumed(0)
 
     def do_later(self, what: Callable[[], object]) -> None:
         """Have something done by the next thread that waits; may be called at any moment at all."""

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import select
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.network.poll import RECEIVE, SEND, new_poll
 from telex.seconds import LONGEST_WAIT
 from telex.sync.wakeup import Wakeup
 
 if TYPE_CHECKING:
     import socket
-
-RECEIVE: Final = select.POLLIN
-SEND: Final = select.POLLOUT
 
 
 class Watch:
@@ -28,17 +25,17 @@ class Watch:
         self._socket: Final = sock
         self._wakeup: Final = wakeup
         self._wakeup_number: Final = wakeup.socket.fileno()
-        self._poll: Final = select.poll()
-        self._poll.register(self._wakeup_number, select.POLLIN)
+        self._poll: Final = new_poll()
+        self._poll.register(self._wakeup_number, RECEIVE)
         self._only_to_receive: Final = [(sock.fileno(), RECEIVE)]
 
     def look_for(self, events: int) -> None:
         """Choose what the next wait is for."""
         if events != self.events:
             if events:
-                self._poll.register(self._socket, events)
+                self._poll.register(self._socket.fileno(), events)
             else:
-                self._poll.unregister(self._socket)
+                self._poll.unregister(self._socket.fileno())
             self.events = events
 
     def wait(self, deadline: float) -> int:

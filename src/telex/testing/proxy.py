@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, meant_by
 from telex.network.resolver import resolve
-from telex.network.sockets import NO_SIGNAL
+from telex.network.sockets import NO_SIGNAL, UNIX_FAMILY
 from telex.testing.network_faults import Weather
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Proxy:
             raise RuntimeError(f"the proxy to {self._target} failed") from self._failure
 
     def _wake(self) -> None:
-        self._wake_writer.send(b"\0")
+        self._wake_writer.send(b"\0", NO_SIGNAL)
 
     def _run(self) -> None:
         try:
@@ -231,7 +231,7 @@ class _ForwardedConnection:
         self.watched: dict[socket.socket, int] = {}
         for sock in (near, far):
             sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
+            if sock.family != UNIX_FAMILY:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.directions = (
             _Direction(near, far, weather, random.Random(f"{seed} there")),
@@ -312,9 +312,10 @@ class _Direction:
 def _connected_to(target: Address) -> socket.socket:
     """Connect to the server; raises OSError when it cannot be reached."""
     if target.scheme == "unix":
-        sock = socket.socket(socket.AF_UNIX)
+        [endpoint] = resolve(target)
+        sock = socket.socket(endpoint.family)
         try:
-            sock.connect(resolve(target)[0].address)
+            sock.connect(endpoint.address)
         except OSError:
             sock.close()
             raise
