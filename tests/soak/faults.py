@@ -75,7 +75,7 @@ def _answer_twice(server: SoakedServer) -> None:
         nonlocal is_done
         if message.content["number"] > 0 and not is_done:
             is_done = True
-            outgoing = peer._connection.conversation._outgoing
+            outgoing = peer._connection.conversation.outgoing
             outgoing.write(Message(message.content), "reply", 0, message.id, False)
         return call(message)
 

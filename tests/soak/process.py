@@ -21,7 +21,7 @@ _PROJECT: Final = Path(__file__).parent.parent.parent
 _PATIENCE: Final = 100.0
 """Seconds that a process may take for an answer, beside the time that the work takes."""
 
-QUIET_SECONDS: Final = 20.0
+QUIET_SECONDS: Final = 12.0
 """How long a process may take to be done with clients that have all left."""
 
 Commands = Mapping[str, Callable[..., object]]
