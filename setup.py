@@ -26,7 +26,7 @@ def extensions() -> list[Extension]:
     package = Path("src/telex")
     rooms = [path for room in _COMPILED_ROOMS for path in package.glob(f"{room}/*.py")]
     core = [path for path in rooms if path.name not in _STAY_INTERPRETED]
-    dispatch = [package / "application" / f"{name}.py" for name in ("handler", "dispatcher")]
+    dispatch = [package / "application" / f"{name}.py" for name in ("handler", "run", "dispatcher")]
     modules = sorted(map(str, [*core, *dispatch]))
     options = ["--follow-imports=silent"]  # errors elsewhere are no obstacle
     return mypycify([*options, *modules], opt_level="3", debug_level="1", group_name="telex")

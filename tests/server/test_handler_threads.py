@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from telex import Application, Limits, Message
-from telex.application.dispatcher import Dispatcher, Run
+from telex.application.dispatcher import Dispatcher
+from telex.application.run import Run
 from telex.conversation.greeting import Greeting
 from telex.server.handler_threads import HandlerThreads, reportable
 from telex.server.registry import Registry
@@ -137,7 +138,7 @@ class Endless:
         self.driver = Driver(app, Limits(high_water=1000))
         self.connection = self.driver.connection
         self.driver.dispatcher.received(0, [Message("x")])
-        while not self.connection.generators_waiting:
+        while not self.driver.dispatcher.has_generators:
             self.driver.take_outcome()
         assert self.connection.bytes_at_work > 0
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from telex.network.os_errors import ended_by
 from telex.network.transfer import REST_CALLS, transmit
+from telex.wire.processor import State
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +28,8 @@ RECEIVE_SIZE: Final = 256 * 1024
 
 _PIECE: Final = 64 * 1024
 """Bytes handled at a time. Memory for more than that comes from the system anew each time."""
+
+_CONTENT: Final = State.CONTENT
 
 _SAMPLE: Final = 4 * 1024
 """Bytes that a transport is given, and may copy, so that it tells when the network takes more."""
@@ -47,6 +50,7 @@ class Driver(asyncio.BufferedProtocol):
         "_buffer",
         "_in_transport",
         "_is_reading",
+        "_piece",
         "_transport",
         "connection",
         "is_lost",
@@ -65,6 +69,7 @@ class Driver(asyncio.BufferedProtocol):
         self.loop: Final = loop
         self.socket: socket.socket = sock
         self._buffer: Final = _buffer_of(loop)
+        self._piece: Final = self._buffer[:_PIECE]
         # Bytes that the transport was given, and that the network has not taken.
         self._in_transport = 0
         self._is_reading = True
@@ -119,8 +124,9 @@ class Driver(asyncio.BufferedProtocol):
         self.opened()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where to receive."""
-        return self._buffer
+        """Say where to receive: a piece, or more where long content is coming."""
+        is_content = self.connection.conversation.processor.state is _CONTENT
+        return self._buffer if is_content else self._piece
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has come, and tell what it completes."""
@@ -128,6 +134,8 @@ class Driver(asyncio.BufferedProtocol):
         begin = 0
         while begin < nbytes:
             begin += self._receive(self._buffer[begin:nbytes], now)
+        if nbytes >= _PIECE:
+            self._let_others_have_a_turn()
 
     def eof_received(self) -> bool:
         """Handle the end of the peer's output; the peer can still be sent to."""
@@ -153,6 +161,13 @@ class Driver(asyncio.BufferedProtocol):
         self._in_transport = 0
         self.connection.lost(ended_by(exc), time.monotonic())
         self.lost()
+
+    def _let_others_have_a_turn(self) -> None:
+        """Receive no more in this pass of the loop: uvloop would, as long as there is more."""
+        if self._is_reading and not (self.is_lost or self._transport.is_closing()):
+            self._is_reading = False
+            self._transport.pause_reading()
+            self.loop.call_soon(self.turn)
 
     def _wait_for_room(self) -> None:
         """Give the transport a little of what the network did not take, which wakes it later."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.asyncio.server_loop import ServerLoop
     from telex.wire.message import Message
 
@@ -122,17 +123,21 @@ class ServerDriver(Driver, driver.ServerDriver):
             return
         connection = self.connection
         dispatcher = self.dispatcher
-        if dispatcher.waits_for_room and not connection.is_backed_up:
+        if dispatcher.can_advance:
             dispatcher.advance()
             self._send()
-            self.flush_soon()  # more is handled when others have had a turn
         if self._handler_tasks is not None:
             self._handler_tasks.output_has_gone()
         server.registry.note(self)
         if connection.is_finished:  # which may have come of what it held
             self._end()
-        else:
-            self.read_if_wanted()
+            return
+        was_reading = self._is_reading
+        self.read_if_wanted()
+        if self._is_reading and not was_reading:
+            self._server.call_soon(self.flush_soon)  # the loop receives before that turn
+        elif dispatcher.can_advance:
+            self.flush_soon()
 
     def _send(self) -> None:
         """Send what the network takes now, and tell the observers of that."""

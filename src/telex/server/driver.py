@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.limits import Limits
     from telex.server.registry import Registry
     from telex.server.thread_calls import ThreadCalls

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from telex.application.application import Application
-    from telex.application.dispatcher import Run
     from telex.application.observer import Observer
+    from telex.application.run import Run
     from telex.conversation.greeting import Greeting
     from telex.limits import Limits
     from telex.wire.message import Message
@@ -244,7 +244,7 @@ class Registry:
 
     def cut_off(self, now: float) -> None:
         """End all connections that are left, and log how many they were."""
-        left = [driver for driver in self.drivers if driver.connection.is_served]
+        left = [driver for driver in self.drivers if driver.connection.closing.is_served]
         unanswered = sum(driver.connection.conversation.unanswered for driver in left)
         unsent = sum(driver.connection.unsent for driver in left)
         reason = ConnectionClosedError("us", "the server was shut down", code="shutting-down")

@@ -18,7 +18,8 @@ from telex.sync.loop import READ, WRITE
 if TYPE_CHECKING:
     import socket
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.connection.connection import Connection
     from telex.sync.loop import Loop
 
@@ -127,7 +128,7 @@ class ServerDriver(driver.ServerDriver):
     def _settle(self) -> None:
         """Go on with what was held, close what has finished, and decide what to wait for."""
         connection, dispatcher = self.connection, self.dispatcher
-        if dispatcher.waits_for_room and not connection.is_backed_up:
+        if dispatcher.can_advance:
             dispatcher.advance()
             self._send()
         self._server.registry.note(self)
@@ -137,9 +138,11 @@ class ServerDriver(driver.ServerDriver):
             self._close()
             return
         events = READ if connection.wants_to_read else 0
-        if connection.wants_to_write or dispatcher.waits_for_room:
+        if connection.wants_to_write:
             events |= WRITE
         self._server.watch(self, events)
+        if dispatcher.can_advance:
+            self._server.later.append(self)
 
     def break_off(self, fault: Exception) -> None:
         """End the connection for a fault of this server."""

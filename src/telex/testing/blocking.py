@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from telex.application.application import Application
-    from telex.application.dispatcher import Run
     from telex.application.peer import Peer
+    from telex.application.run import Run
     from telex.conversation.calls import Call
     from telex.limits import Limits
     from telex.sync.shared_connection import Said
