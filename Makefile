@@ -5,6 +5,8 @@
 #   make test     everything a change must pass
 #   make states   two connections that meet whatever may happen, STATES=100 times as often as in a test
 #   make model    two model ends that both ask, in 100,000 histories; HISTORIES=1000 searches less
+#   make soak     200 good and bad clients at each server, SECONDS=60 long; MINUTES=30, SERVER=sync,
+#                 SEED=7 and TLS=no choose otherwise
 #   make fuzz     a minute of hostile bytes for the message processor
 #   make docs     the documentation as a site, in site/
 #   make bench    what a message costs, in nanoseconds
@@ -22,6 +24,9 @@ VENV ?= .venv
 JOBS ?= 4
 HISTORIES ?= 100000
 STATES ?= 100
+SECONDS ?= $(if $(MINUTES),$(shell expr 60 '*' $(MINUTES)),60)
+SERVER ?= all
+TLS ?= yes
 
 PY := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal
@@ -47,11 +52,12 @@ OTHER_TESTS := tests $(addprefix --ignore=,$(CORE_TESTS)) --ignore=tests/typing
 # front-end among them. What takes long there is waiting for limits, which compiling does not change.
 COMPILED_TESTS := $(CORE_TESTS) tests/behaviour --ignore=tests/behaviour/test_limits.py \
     tests/third_front_end tests/application/test_application.py tests/observation/test_tracing.py \
-    tests/test_course.py tests/test_package.py
+    tests/test_course.py tests/test_docstrings.py tests/test_package.py
 CHECKED := $(wildcard src tests _build setup.py conformance benchmarks docs/*.py examples fuzz)
 
 .NOTPARALLEL:
-.PHONY: demo test check test-pure test-compiled model docs fuzz bench bench-check bench-peers format clean compiled
+.PHONY: demo test check test-pure test-compiled states model soak docs fuzz bench bench-check \
+    bench-peers format clean compiled
 unexport PYTHONPATH
 
 demo: $(VENV)/.cli compiled
@@ -94,6 +100,9 @@ states: $(VENV)/.dev
 
 model: $(VENV)/.dev
 	$(PY) -m tests.model $(HISTORIES)
+
+soak: $(VENV)/.dev
+	$(PY) -m tests.soak --server $(SERVER) --seconds $(SECONDS) --tls $(TLS) $(if $(SEED),--seed $(SEED))
 
 # Material for MkDocs would announce its successor otherwise.
 docs: $(VENV)/.docs

@@ -116,7 +116,7 @@ def test_a_peer_that_is_not_installed_is_left_out_and_said(monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "zmq", None)
     monkeypatch.delitem(sys.modules, "benchmarks.peers.contestants.pyzmq", raising=False)
     field = catalogue.field(build_here(), [])
-    assert field.absent["pyzmq"] == "zmq is not installed: pip install 'telex[bench]'"
+    assert field.absent["pyzmq"] == "zmq is not installed: pip install '.[bench]'"
     assert {"raw", "streams"} <= {entrant.key for entrant in field.entrants}
     assert "pyzmq" not in {entrant.key for entrant in field.entrants}
     console = Console(record=True, width=120)

@@ -28,7 +28,7 @@ MODULES: Final = {
 
 TELEX: Final = "telex"
 
-REMEDY: Final = ": pip install 'telex[bench]'"
+REMEDY: Final = ": pip install '.[bench]'"
 """What to do where something is not installed."""
 
 

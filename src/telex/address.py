@@ -19,12 +19,14 @@ _IP_4: Final = 4
 _IP_6: Final = 6
 _EXAMPLE: Final = "tcp://127.0.0.1:7766"
 _LARGEST_PORT: Final = 65_535
-_LOCAL_NAMES: Final = ("localhost", "localhost.localdomain")
+_LOCAL_NAME: Final = "localhost"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """An address: ``host`` and ``port`` for tcp and tls, ``path`` for unix.
+
+    A ``path`` that begins with ``@`` is an abstract name (Linux), and no file.
 
     ``str(address)`` returns the text that ``Address.parse`` reads:
 
@@ -55,8 +57,12 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach the address; of all names, only for ``localhost``."""
-        if self.scheme == "unix" or self.host.lower().rstrip(".") in _LOCAL_NAMES:
+        """Whether only this machine can reach the address.
+
+        Of all names that is true of ``localhost`` alone, and of what ends with ``.localhost``: no
+        resolver is asked for those.
+        """
+        if self.scheme == "unix" or is_local_name(self.host):
             return True
         address = _ip_address(self.host)
         if address is None:
@@ -84,6 +90,12 @@ def meant_by(where: str | Address) -> Address:
         f"an address is text, such as {_EXAMPLE!r}, or a telex.Address, not {where!r} "
         f"({type(where).__name__})"
     )
+
+
+def is_local_name(host: str) -> bool:
+    """Say whether a name means this machine, wherever it is used (RFC 6761, 6.3)."""
+    name = host.lower().removesuffix(".")
+    return name == _LOCAL_NAME or name.endswith(f".{_LOCAL_NAME}")
 
 
 def host_and_port(host: str, port: int) -> str:
@@ -124,6 +136,8 @@ def _is_open_to_others(address: Address) -> bool:
 def _parse_path(text: str, path: str) -> str:
     if not path:
         _refuse(text, "the path of the socket is missing", "unix:///run/telex.sock")
+    if path == "@":
+        _refuse(text, "the abstract name of the socket is missing", "unix://@telex")
     if "\0" in path:
         _refuse(text, "a path cannot contain a NUL character", "unix:///run/telex.sock")
     return path

@@ -138,13 +138,23 @@ class ConnectError(TelexError, ConnectionError):
 class ConnectionClosedError(TelexError, ConnectionError):
     """The connection was closed or lost: ``by`` whom (``"us"`` or ``"peer"``) and the ``reason``.
 
-    ``code`` is an error code (wire format, "error codes"), or ``"closed"``. ``unsent`` is the
-    number of bytes of output that were never given to the network, ``unanswered`` the number of
-    requests without an answer.
+    ``code`` is an error code (wire format, "error codes"), or ``"closed"``. What may be lost:
+
+    - ``unsent``: bytes of output that were never given to the network.
+    - ``unanswered``: requests without an answer.
+    - ``unconfirmed``: plain messages that the peer is not known to have read, those in ``unsent``
+      among them. A peer has read what was sent before a request or a ping that it has answered.
     """
 
     def __init__(
-        self, by: str, reason: str, *, code: str = "closed", unsent: int = 0, unanswered: int = 0
+        self,
+        by: str,
+        reason: str,
+        *,
+        code: str = "closed",
+        unsent: int = 0,
+        unanswered: int = 0,
+        unconfirmed: int = 0,
     ) -> None:
         super().__init__(reason)
         self.by = by
@@ -152,13 +162,17 @@ class ConnectionClosedError(TelexError, ConnectionError):
         self.code = code
         self.unsent = unsent
         self.unanswered = unanswered
+        self.unconfirmed = unconfirmed
 
     def __str__(self) -> str:
         who = "this side" if self.by == "us" else "the peer"
         unsent = f"; {self.unsent:,} bytes were not sent" if self.unsent else ""
         requests = "request was" if self.unanswered == 1 else "requests were"
         unanswered = f"; {self.unanswered:,} {requests} not answered" if self.unanswered else ""
-        return f"connection closed by {who}: {self.reason}{unsent}{unanswered}"
+        messages = "message" if self.unconfirmed == 1 else "messages"
+        unread = f"; {self.unconfirmed:,} {messages} may not have been read"
+        unconfirmed = unread if self.unconfirmed else ""
+        return f"connection closed by {who}: {self.reason}{unsent}{unanswered}{unconfirmed}"
 
 
 class WaitTimeoutError(TelexError, TimeoutError):
@@ -167,7 +181,7 @@ class WaitTimeoutError(TelexError, TimeoutError):
     def __init__(self, waiting_for: str, timeout: float) -> None:
         super().__init__(waiting_for)
         self.waiting_for = waiting_for
-        self.timeout = timeout
+        self.timeout = max(0.0, timeout)
 
     def __str__(self) -> str:
         return f"timed out after {self.timeout:g} s waiting for {self.waiting_for}"

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def needed_for(module: str, package: str, extra: str) -> Iterator[None]:
+def needed_for(module: str, package: str) -> Iterator[None]:
     """Have an import that fails say what to install; raises ModuleNotFoundError.
 
     ``package`` is the name that is installed, whose modules begin like it.
 
-        with needed_for("telex.metrics", "prometheus-client", "metrics"):
+        with needed_for("telex.metrics", "prometheus-client"):
             import prometheus_client
     """
     try:
@@ -25,5 +25,5 @@ def needed_for(module: str, package: str, extra: str) -> Iterator[None]:
         if not first or not package.replace("-", "_").startswith(first):
             raise
         raise ModuleNotFoundError(
-            f"{module} needs {package}: pip install 'telex[{extra}]'", name=missing.name
+            f"{module} needs {package}: pip install {package}", name=missing.name
         ) from missing

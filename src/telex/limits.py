@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +63,8 @@ class Limits:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be more than 0 seconds, not {value}")
+            if value is not None and MAX_SAFE_INTEGER < value < math.inf:
+                raise ValueError(f"{name} must be at most 2^53-1 seconds, or infinite, not {value}")
         if self.min_rate < 0:
             raise ValueError(f"min_rate must be at least 0, not {self.min_rate}")
 

@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -191,6 +191,30 @@ def test_handlers_that_are_wrapped_later_are_wrapped_for_every_message() -> None
     for subject, before in zip(subjects, plain, strict=True):
         assert handler_of(app, subject).startswith("wrapped ")
         assert app.find(subject) is not before
+
+
+def test_wrapped_function_stands_for_the_handler() -> None:
+    """A plain function around a handler of any kind gives the answer in the handler's way."""
+
+    def around(handler: Handler) -> Handler:
+        @functools.wraps(handler.function)
+        def call(*arguments: Any) -> object:
+            return handler.function(*arguments)
+
+        return handler.replaced(call)
+
+    app = Application()
+    app.on("a", concurrent=True)(parts)
+    app.on("b")(awaited)
+    app.on("c", blocking=True)(with_default)
+    app.wrap_handlers(around)
+    found = [app.find(subject) for subject in ("a", "b", "c")]
+    assert [(handler.style, handler.pattern) for handler in found if handler is not None] == [
+        (Style.GENERATOR, "a"),
+        (Style.COROUTINE, "b"),
+        (Style.FUNCTION, "c"),
+    ]
+    assert [handler.blocking for handler in found if handler is not None] == [False, False, True]
 
 
 class Slow(str):
@@ -578,15 +602,52 @@ def annotated(annotation: object) -> Callable[..., object]:
         (Message[Any], None),
         ("Message[Any]", None),
         ("object", None),
-        ("list[Reading]", None),
-        ("Message[Reading] | None", None),
-        # what only a type checker imports
-        ("UnimportedMessage", None),
+        (TypeVar("Unknown"), None),
     ],
 )
 def test_annotation_says_what_the_content_is(annotation: object, content_type: object) -> None:
     """``Message[Reading]`` asks for a ``Reading``, evaluated or as text; all else for nothing."""
     assert Handler(annotated(annotation)).content_type == content_type
+
+
+def test_message_that_only_a_type_checker_imports_asks_for_nothing() -> None:
+    """The name ``Message`` alone is understood without its import."""
+
+    def handler(message: Any) -> None:
+        """Take anything."""
+
+    handler.__annotations__ = {"message": "unimported.Message"}
+    assert Handler(handler).content_type is None
+
+
+@pytest.mark.parametrize(
+    "annotation", [Reading, "Reading", "list[Reading]", "Message[Reading] | None"]
+)
+def test_annotation_that_no_message_fits_is_refused(annotation: object) -> None:
+    """A handler that wants content in place of a message learns this when it is registered."""
+    with pytest.raises(TypeError, match=r"takes a message, and not .*annotate it as Message\["):
+        Application().on()(annotated(annotation))
+
+
+class Opaque:
+    """A class that no JSON says."""
+
+
+@pytest.mark.parametrize("content_type", [Opaque, list[Opaque], dict[str, Opaque | None]])
+def test_type_that_nothing_checks_is_refused(content_type: object) -> None:
+    """A type that would refuse every content is an error when the handler is registered."""
+    with pytest.raises(TypeError, match=r"content cannot be checked as .*Opaque"):
+        Application().on()(annotated(Message.__class_getitem__(content_type)))
+
+
+def test_peer_comes_second() -> None:
+    """A handler that names its first parameter ``peer`` would get a message there."""
+
+    def handler(peer: Any, message: Any) -> None:
+        """Take both, the wrong way round."""
+
+    with pytest.raises(TypeError, match=r"must take \(message\) or \(message, peer\)"):
+        Application().on()(handler)
 
 
 def of_unimported_type(message: Message[UnimportedType]) -> None:
@@ -597,7 +658,13 @@ def of_unimported_message(message: UnimportedMessage[Reading]) -> None:
     """Ask for content of a type, by a name that is not there at run time."""
 
 
-@pytest.mark.parametrize("function", [of_unimported_type, of_unimported_message])
+def of_unimported_name(message: UnimportedMessage) -> None:
+    """Say by a name that is not there at run time what may be no message."""
+
+
+@pytest.mark.parametrize(
+    "function", [of_unimported_type, of_unimported_message, of_unimported_name]
+)
 def test_content_type_that_cannot_be_found_is_an_error(function: Callable[..., object]) -> None:
     """What only a type checker imports could not be checked, and that is not passed over."""
     app = Application()

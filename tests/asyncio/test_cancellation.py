@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from telex import Application, Limits, Message, RequestTimeoutError, WaitTimeoutError
+from telex import (
+    Application,
+    Limits,
+    Message,
+    RequestTimeoutError,
+    TelexError,
+    WaitTimeoutError,
+)
 from telex.asyncio import Connection
+from telex.conversation.calls import Call
 
 from .stage import PATIENCE, Plain, connected_to, echoing, in_loop, serving, wait_until
 
@@ -151,7 +160,7 @@ async def test_cancelled_requests_are_forgotten() -> None:
             task.cancel()
         answered = await asyncio.gather(*tasks, return_exceptions=True)
         assert True in answered
-        assert connection._conversation.outstanding == 0
+        assert connection._conversation.calls.count == 0
         assert (await connection.request("after all that")).content == "after all that"
 
 
@@ -260,3 +269,41 @@ async def test_a_cancelled_server_still_says_goodbye() -> None:
         assert connection.ending.code == "shutting-down"
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+@in_loop
+async def test_nothing_of_a_cancelled_request_is_alive() -> None:
+    """Without the garbage collector: no message, no call, and no error of any kind."""
+    kept = (Message, Call, TelexError, asyncio.CancelledError)
+
+    def alive() -> int:
+        return sum(isinstance(thing, kept) for thing in gc.get_objects())
+
+    async def silent(plain: Plain) -> None:
+        await plain.receive()
+        await asyncio.Event().wait()
+
+    async def cancel_each(connection: Connection) -> None:
+        for start in (
+            lambda: connection.request("x" * 1000),
+            lambda: anext(connection.request_parts("x" * 1000)),
+            connection.ping,
+            connection.receive,
+        ):
+            task = asyncio.ensure_future(start())
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async with connected_to(silent) as connection:
+        await cancel_each(connection)
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive()
+            await cancel_each(connection)
+            await asyncio.sleep(0)
+            assert alive() <= before
+        finally:
+            gc.enable()

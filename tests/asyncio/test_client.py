@@ -91,7 +91,7 @@ async def test_parts_may_be_let_go_of_by_any_thread(monkeypatch: pytest.MonkeyPa
         kept = [connection.request_parts("x", subject="parts")]
         await anext(kept[0])
         await asyncio.to_thread(kept.clear)
-        await wait_until(lambda: not connection._conversation.outstanding, "it is given up")
+        await wait_until(lambda: not connection._conversation.calls.count, "it is given up")
         assert (await connection.request("next")).content == "next"
     assert set(threads) == {threading.current_thread()}
 
@@ -286,11 +286,11 @@ async def test_all_that_a_name_stands_for_is_tried(monkeypatch: pytest.MonkeyPat
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             bad = Endpoint(socket.AF_INET, unused.getsockname())
-            monkeypatch.setattr("telex.asyncio.dialing.resolve", lambda address: [bad, good])
+            monkeypatch.setattr("telex.network.lookup.resolve", lambda address: [bad, good])
             async with stage.connect() as connection:
                 assert (await connection.request("x")).content == "x"
             monkeypatch.setattr(
-                "telex.asyncio.dialing.resolve",
+                "telex.network.lookup.resolve",
                 lambda address: [bad, Endpoint(socket.AF_UNIX, "/nobody")],
             )
             with pytest.raises(ConnectError, match=r"127\.0\.0\.1:\d+: .*; unix:/nobody: "):

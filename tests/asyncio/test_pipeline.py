@@ -83,7 +83,7 @@ async def test_errors_are_given_in_the_place_of_answers() -> None:
         answers = connection.request_many(requests, timeout=PATIENCE)
         asking = asyncio.create_task(contents_of(answers))
         await wait_until(lambda: stage.events.messages[3:], "all are asked")
-        await wait_until(lambda: connection._conversation.outstanding == 1, "one is not answered")
+        await wait_until(lambda: connection._conversation.calls.count == 1, "one is not answered")
         let_time_pass()
         contents = await asking
     assert contents == [RemoteError, ContentError, RequestTimeoutError, "x"]
@@ -122,5 +122,5 @@ async def test_a_cancelled_task_leaves_no_request_behind() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.02):
                 await contents_of(connection.request_many(requests))
-        assert connection._conversation.outstanding == 0
+        assert connection._conversation.calls.count == 0
         assert (await connection.request("y")).content == "y"

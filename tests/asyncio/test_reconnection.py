@@ -145,7 +145,7 @@ async def test_one_address_that_is_not_trusted_is_enough(
         port = stage.address.port
         hosts = ("127.0.0.2", "127.0.0.1", "127.0.0.3")
         endpoints = [Endpoint(socket.AF_INET, (host, port)) for host in hosts]
-        monkeypatch.setattr("telex.asyncio.dialing.resolve", lambda address: endpoints)
+        monkeypatch.setattr("telex.network.lookup.resolve", lambda address: endpoints)
         with pytest.raises(ConnectError, match=r"refused; .*not to be trusted.*; .*refused"):
             await anext(reconnecting(f"tls://localhost:{port}", min_delay=60))
 

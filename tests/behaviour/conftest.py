@@ -39,8 +39,9 @@ from tests.behaviour.stage import (
 from tests.certificates import Authority
 
 HANDLER_FAILED = re.compile(
-    r"[^ ]+: handler [^ ]+ failed on |the (failure|shutdown) hook [^ ]+ failed"
-    r"|[^ ]+: the observer failed"
+    r"([^ ]+( \([^)]+\))?: )?"
+    r"(handler [^ ]+ failed on |the (failure|shutdown) hook [^ ]+ failed|the observer failed"
+    r"|lines of the log were left out: )"
 )
 """The errors that a server may log on behalf of its user."""
 

@@ -191,3 +191,37 @@ def test_what_threads_sent_meanwhile_keeps_its_order(
     numbers = [connection.receive(PATIENCE).headers["number"] for _ in range(8)]
     assert numbers == [0, 1, 2, 3, 0, 1, 2, 3]
     assert connection.request("x", subject="echo", timeout=PATIENCE).content == "x"
+
+
+def test_handlers_that_block_wait_with_their_answers_for_a_busy_loop(
+    serve: Serve, connect: Connect, busy: Busy
+) -> None:
+    """What is on its way to the loop is bounded, and each answer comes when the loop goes on."""
+    answered = 0
+    lock = threading.Lock()
+
+    @busy.app.on("large", blocking=True, concurrent=True)
+    def large(message: Message) -> bytes:
+        nonlocal answered
+        assert busy.is_held.wait(PATIENCE)
+        with lock:
+            answered += 1
+        return bytes(2 * MEBIBYTE)
+
+    server = serve(busy.app, max_workers=2)
+    connection = connect(server)
+    asking = Background(
+        lambda: [
+            len(answer.body) if isinstance(answer, Message) else 0
+            for answer in connection.request_many(
+                [Message(b"", subject="large")] * 20, timeout=PATIENCE
+            )
+        ]
+    )
+    wait_until(lambda: len(server.events.messages) == 20, "the requests have come")
+    busy.hold(server)
+    wait_until_still(lambda: answered)
+    answered_while_held = answered
+    busy.may_go.set()
+    assert asking.wait_for(list) == [2 * MEBIBYTE] * 20
+    assert answered_while_held <= 4

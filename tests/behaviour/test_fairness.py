@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from telex import Application, Limits, Message, MessageProcessor
+from telex import Application, ConnectionClosedError, Limits, Message, MessageProcessor
+from telex.application.connected_peer import ConnectedPeer
 from telex.testing.serving import FrontEnd
 from tests.behaviour.stage import (
     PATIENCE,
@@ -17,7 +20,10 @@ from tests.behaviour.stage import (
     Connect,
     RunningServer,
     Serve,
+    name_of,
     receive_one,
+    wait_until,
+    warnings_about,
 )
 from tests.behaviour.transports import over_every_transport
 from tests.talking import Talker
@@ -220,3 +226,65 @@ def test_an_async_endless_answer_leaves_room_for_requests(
         assert connection.request(number, subject="echo", timeout=PATIENCE).content == number
     reading.check()
     parts.close()
+
+
+def test_threads_that_send_all_the_time_keep_nobody_waiting(serve: Serve) -> None:
+    """Requests of others are answered between; and what comes too late is logged in few lines."""
+    app = Application()
+    app.on("echo")(lambda message: message.content)
+    server = serve(app)
+    with Talker(server.plug_in()) as other, server.plug_in() as sock:
+        wait_until(lambda: len(server.events.peers) == 2, "both are there")
+        [peer] = [one for one in server.events.peers if one.address == name_of(sock)]
+
+        def send() -> None:
+            with contextlib.suppress(ConnectionClosedError):
+                while True:
+                    peer.send(b"10 bytes..")
+
+        reading = Background(lambda: drain(sock))
+        sending = Background(send, send)
+        for _ in range(10):
+            other.answer_to(other.ask("now", subject="echo"))
+        assert sending.is_under_way
+        sock.shutdown(socket.SHUT_RDWR)
+        sending.check()
+        reading.wait()
+
+
+def drain(sock: socket.socket) -> None:
+    """Receive to the end."""
+    while sock.recv(1 << 16):
+        pass
+
+
+def test_messages_of_threads_that_come_too_late_are_logged_together(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line says how many they were."""
+    app = Application()
+    is_held, may_go = threading.Event(), threading.Event()
+
+    @app.on("hold")
+    def hold(message: Message) -> None:
+        is_held.set()
+        may_go.wait(PATIENCE)
+
+    server = serve(app)
+    sock = server.plug_in()
+    wait_until(lambda: server.events.peers, "a peer is there")
+    [peer], name = server.events.peers, name_of(sock)
+    with server.plug_in() as holding:
+        holding.sendall(Message("x", subject="hold").to_bytes())
+        assert is_held.wait(PATIENCE)
+        for number in range(500):
+            peer.send(number)
+        assert isinstance(peer, ConnectedPeer)
+        peer._connection.closing.is_cut = True  # what the turn meets that comes first
+        may_go.set()
+        wait_until(lambda: len(warnings_about(caplog, name)) > 0, "it is logged")
+    server.stop()
+    sock.close()
+    lines = warnings_about(caplog, name)
+    assert any("500 messages were not sent" in line for line in lines)
+    assert len(lines) <= 2

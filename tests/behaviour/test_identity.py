@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from telex import (
     TelexError,
 )
 from telex.application.peer import Peer
-from tests.behaviour.stage import PATIENCE, Connect, Serve, receive_all
+from tests.behaviour.stage import PATIENCE, Connect, Serve, receive_all, receive_one
 from tests.behaviour.transports import over_every_transport
 from tests.certificates import Authority
+from tests.encrypted import EncryptedSocket
 
 TOKENS = {"pump-7": "5f2b17c0", "pump-8": "77aa01e9"}
 
@@ -96,6 +98,28 @@ def test_whoever_is_silent_is_not_waited_for(serve: Serve, app: Application) -> 
         [error] = receive_all(sock)
     assert error.content["code"] == "timeout"
     assert "hello" in error.content["detail"]
+
+
+@over_every_transport
+@pytest.mark.parametrize("kind", [None, "request", "hello"])
+def test_without_a_token_nobody_fills_the_memory(
+    serve: Serve, app: Application, authority: Authority, kind: str | None
+) -> None:
+    """The header of a message is enough to refuse the message; none of its content is kept."""
+    server = serve(app, tokens=TOKENS)
+    size = 16_000_000
+    announcement = Message(bytes(size), kind=kind, id=1).to_bytes()[:-size]
+    bare = server.plug_in()
+    sock: socket.socket | EncryptedSocket = bare
+    if server.address.scheme == "tls":
+        sock = EncryptedSocket(bare, telex.tls.client_context(authority.file), name="127.0.0.1")
+    with bare:
+        sock.sendall(announcement)
+        error = receive_one(sock)
+    assert (error.kind, error.content["code"]) == ("error", "unauthorized")
+    ending = server.ending()
+    assert isinstance(ending, ConnectionClosedError)
+    assert (ending.code, ending.by) == ("unauthorized", "us")
 
 
 def test_a_token_where_none_is_demanded_is_let_in(

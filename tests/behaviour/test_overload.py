@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import select
 import socket
@@ -14,6 +15,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message
+from telex.application.peer import Peer
 from tests.behaviour.stage import (
     PATIENCE,
     Background,
@@ -59,6 +61,12 @@ class Stage:
         @self.app.on("swell")
         def swell(message: Message) -> bytes:
             return bytes(message.content)
+
+        @self.app.on("push")
+        def push(message: Message, peer: Peer) -> None:
+            piece = bytes(MEBIBYTE)
+            for _ in range(message.content):
+                peer.send(piece)
 
         @self.app.on("echo")
         def echo(message: Message) -> object:
@@ -244,3 +252,44 @@ def test_output_that_nobody_reads_is_ended_for_it(
     assert isinstance(ending, ConnectionClosedError)
     assert (ending.by, ending.code) == ("us", "overloaded")
     assert goes_on(honest)
+
+
+def test_what_was_pushed_to_a_peer_that_is_cut_off_costs_nobody_else(
+    serve: Serve, connect: Connect, stage: Stage, sockets: ExitStack
+) -> None:
+    """It is free with the end of that connection, so nobody else is ended for it."""
+    limits = dataclasses.replace(LIMITS, high_water=MEBIBYTE // 4)  # cut off at 64 MiB
+    server = serve(stage.app, limits=limits)
+    upload = Message(bytes(4 * MEBIBYTE), kind="request", id=1, subject="echo").to_bytes()
+    honest = sockets.enter_context(server.plug_in())
+    honest.sendall(upload[:-1])
+    wait_until(lambda: server.events.missing[-1:] == [("CONTENT", 1)], "all but a byte has come")
+    deaf = sockets.enter_context(server.plug_in())
+    deaf.sendall(Message(1000, subject="push").to_bytes())
+    ending = server.ending_of(name_of(deaf))
+    assert "it reads far too slowly" in str(ending)
+    honest.sendall(upload[-1:])
+    [answer] = receive_some(honest, 1)
+    assert answer.kind == "reply"
+
+
+def test_answers_that_nobody_reads_shield_nobody_behind_a_close(
+    serve: Serve, connect: Connect, stage: Stage, sockets: ExitStack
+) -> None:
+    """Peers that ask for much, say close and read nothing are ended before honest ones are."""
+    server = serve(stage.app, limits=LIMITS)
+    honest = connect(server)
+    names = []
+    for _ in range(6):
+        deaf = sockets.enter_context(server.plug_in())
+        names.append(name_of(deaf))
+        deaf.sendall(request(LARGE, "swell") + CLOSE)
+    upload = bytes(4 * MEBIBYTE)
+    assert honest.request(upload, subject="echo", timeout=PATIENCE).body == upload
+    ended = [server.ending_of(name) for name in server.events.gone]
+    assert len(ended) >= 4
+    for error in ended:
+        assert isinstance(error, ConnectionClosedError)
+        assert (error.by, error.code) == ("us", "overloaded")
+        assert error.unsent > MEBIBYTE
+    assert set(server.events.gone) <= set(names)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, RemoteError, TooLargeError
+from telex.application.peer import Peer
 from tests.behaviour.stage import (
     PATIENCE,
     Running,
@@ -118,6 +119,41 @@ def test_silent_peer_that_wants_keepalive(
             assert alive.answer_to(alive.ask("still here")).content == "still here"
         plain.sendall(SMALL)
         assert plain.recv(1) == b"\0"
+
+
+@pytest.mark.parametrize("size", [100, 1_000, 10_000])
+@pytest.mark.parametrize("is_in_thread", [False, True], ids=["in_the_loop", "in_a_thread"])
+def test_messages_that_a_peer_does_not_read(
+    running: Running, size: int, is_in_thread: bool
+) -> None:
+    """high_water: 256 times as much may be unsent, and not a message more, of whatever size."""
+    app = Application()
+    failures: list[ConnectionClosedError] = []
+    content = bytes(size)
+
+    def push(peer: Peer) -> None:
+        try:
+            while True:
+                peer.send(content)
+        except ConnectionClosedError as error:
+            failures.append(error)
+
+    @app.on()
+    def begin(message: Message, peer: Peer) -> None:
+        if is_in_thread:
+            threading.Thread(target=push, args=(peer,), daemon=True).start()
+        else:
+            push(peer)
+
+    bound = 256 * 4096
+    with running(app, limits=Limits(high_water=4096)) as stage, stage.plug_in() as sock:
+        sock.sendall(SMALL)
+        ending = stage.ending_of(name_of(sock))
+        wait_until(lambda: failures, "whoever sends is told")
+    assert isinstance(ending, ConnectionClosedError)
+    assert (ending.by, ending.code) == ("us", "overloaded")
+    assert bound < ending.unsent <= bound + size + 200
+    assert failures[0].code == "overloaded"
 
 
 def test_unsent_output_of_all_together(running: Running) -> None:

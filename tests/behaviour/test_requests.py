@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import pydantic
 import pytest
 
 from telex import Application, Limits, Message, Peer, Refusal, RemoteError, TooLargeError
@@ -23,6 +24,13 @@ class Reading:
 
     sensor: str
     celsius: float
+
+
+class Order(pydantic.BaseModel):
+    """What a customer asks for, as a model of pydantic."""
+
+    item: str
+    count: pydantic.PositiveInt
 
 
 class Odd(dict[str, object]):
@@ -61,6 +69,10 @@ def app() -> Application:
     @app.on("reading")
     def reading(message: Message[Reading]) -> str:
         return f"{message.content.sensor} {message.content.celsius}"
+
+    @app.on("order")
+    def order(message: Message[Order]) -> Order:
+        return Order(item=message.content.item, count=message.content.count + 1)
 
     @app.on("number")
     def number(message: Message) -> Any:
@@ -105,6 +117,17 @@ def test_what_a_handler_returns_is_the_answer(
         answer = connection.request(content, subject="echo", timeout=PATIENCE)
         assert answer.content == content
         assert answer.kind == "reply"
+
+
+def test_models_of_pydantic_are_checked_and_travel(
+    serve: Serve, connect: Connect, app: Application
+) -> None:
+    """A handler gets a model that pydantic has checked, and may answer with one."""
+    connection = connect(serve(app))
+    answer = connection.request(Order(item="tea", count=1), subject="order", timeout=PATIENCE)
+    assert answer.decode(Order) == Order(item="tea", count=2)
+    with pytest.raises(RemoteError, match=r"bad-content: .*greater than 0 - at `\$.count`"):
+        connection.request({"item": "tea", "count": -1}, subject="order", timeout=PATIENCE)
 
 
 def test_a_handler_that_returns_nothing_answers_all_the_same(

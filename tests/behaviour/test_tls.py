@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from telex import AddressError, Application, ConnectionClosedError, Limits, Message
+from telex.application.connected_peer import ConnectedPeer
 from telex.application.peer import Peer
 from telex.tls import client_context, server_context
 from tests.behaviour.stage import (
@@ -176,6 +177,42 @@ def test_cut_is_of_no_matter_when_nothing_can_follow(
             assert receive_until_goodbye(sock) == []
         sock.bare.shutdown(socket.SHUT_WR)
         assert stage.ending_of(name_of(sock)) is None
+
+
+def test_cut_with_much_unread_is_no_fault_of_the_server(
+    running_tls: Running, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the network takes after the cut is counted as sent; the rest is lost."""
+    entered, go_on = threading.Event(), threading.Event()
+    app = Application()
+
+    @app.on("much", blocking=True)
+    def much(message: Message) -> bytes:
+        return bytes(12_000_000)
+
+    @app.on("wait", blocking=True)
+    def wait(message: Message) -> None:
+        entered.set()
+        assert go_on.wait(PATIENCE)
+
+    limits = Limits(high_water=100_000_000)  # so that the server reads on, and sees the cut
+    with running_tls(app, limits=limits) as stage, encrypted(stage, authority) as sock:
+        for number, subject in enumerate(("much", "wait"), 1):
+            sock.sendall(Message("", subject=subject, kind="request", id=number).to_bytes())
+        assert entered.wait(PATIENCE)
+        [peer] = stage.events.peers
+        assert isinstance(peer, ConnectedPeer)
+        wait_until(lambda: peer.queues.unsent, "the network takes no more")
+        sock.bare.shutdown(socket.SHUT_WR)
+        wait_until(lambda: not peer.queues.unsent, "the server has seen the cut")
+        sock.bare.settimeout(0.05)
+        with contextlib.suppress(TimeoutError):
+            while sock.bare.recv(1 << 20):
+                pass
+        go_on.set()
+        ending = stage.ending_of(name_of(sock))
+    assert "without ending TLS" in str(ending)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_peer_that_never_reads_is_not_read_from(running_tls: Running, authority: Authority) -> None:

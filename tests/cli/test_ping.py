@@ -68,6 +68,8 @@ def test_what_cannot_be_meant_is_refused(telex: Telex) -> None:
     for option, value, problem in (
         ("--count", "0", "must be at least 1"),
         ("--interval", "-1", "must not be negative"),
+        ("--interval", "nan", "must not be negative"),
+        ("--timeout", "nan", "must be more than 0"),
         ("--timeout", "0", "must be more than 0"),
     ):
         outcome = telex("ping", option, value)

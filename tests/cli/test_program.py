@@ -133,7 +133,7 @@ def test_a_missing_extra_is_one_line(missing: str) -> None:
         f"import sys, telex.cli; sys.modules[{missing!r}] = None\n"
         "sys.argv = ['telex', 'send', '--help']; telex.cli.main()"
     )
-    sentence = f"telex: the command line needs {missing}: pip install 'telex[cli]'\n"
+    sentence = f"telex: the command line needs {missing}: pip install {missing}\n"
     assert (ended.stdout, ended.stderr, ended.returncode) == ("", sentence, 2)
 
 

@@ -277,6 +277,7 @@ def test_no_server_is_one_line(telex: Telex, tmp_path: Path, address: str, reaso
         (["x", "--count", "0"], "--count: it must be at least 1"),
         (["x", "--delay", "1"], "--delay: it needs --chunk-size"),
         (["x", "--chunk-size", "9", "--delay", "-1"], "--delay: it must not be negative"),
+        (["x", "--chunk-size", "9", "--delay", "nan"], "--delay: it must not be negative"),
         (["x", "--timeout", "0"], "--timeout: it must be more than 0"),
         (["x", "--timeout", "nan"], "--timeout: it must be more than 0"),
         (["x", "--chunk-size", "0"], "--chunk-size: a piece has at least 1 byte"),

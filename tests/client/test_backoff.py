@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from telex.client.backoff import Backoff
@@ -35,3 +37,17 @@ def test_a_long_connection_makes_up_for_all_failures() -> None:
     assert backoff.pause() == 0.4
     backoff.ended(0.8)
     assert backoff.pause() == 0.1
+
+
+@pytest.mark.parametrize(("longest", "words"), [(-1.0, "not be negative"), (math.nan, "not NaN")])
+def test_a_pause_that_is_none_is_refused(longest: float, words: str) -> None:
+    """The error comes with the first attempt, and not with the first failure."""
+    with pytest.raises(ValueError, match=f"max_delay must .*{words}"):
+        Backoff(0.1, longest)
+
+
+def test_a_pause_without_end_is_a_day() -> None:
+    """Whoever sleeps for so long is given a time that the system takes."""
+    backoff = Backoff(math.inf, math.inf)
+    backoff.failed()
+    assert 0 <= backoff.pause() <= 24 * 60 * 60

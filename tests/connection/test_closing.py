@@ -61,8 +61,8 @@ def test_a_client_that_waits_for_nothing_waits_for_the_servers_end_without_a_lim
     assert "the peer to end the connection" in str(overdue)
 
 
-def test_a_client_that_gave_requests_up_waits_a_second_after_everything_is_sent() -> None:
-    """The peer may be at work on them for long."""
+def test_a_client_that_only_gave_requests_up_ends_when_everything_is_sent() -> None:
+    """The peer may be at work on them for long, and nobody wants what comes of that."""
     application = Application()
     application.on("slow", blocking=True)(lambda message: message)
     for abandons in (True, False):
@@ -75,10 +75,39 @@ def test_a_client_that_gave_requests_up_waits_a_second_after_everything_is_sent(
         assert pair.client.connection.ending.gave_up
         assert pair.client.connection.ending.overdue_error(10) is None
         pair.settle()
-        assert pair.client.connection.next_deadline == pair.now + SILENT_SECONDS
-        pair.wait(SILENT_SECONDS)
         assert pair.client.ending is not None
         assert pair.client.ending.is_good
+
+
+def test_a_client_that_gave_requests_up_ends_when_its_plain_messages_are_read() -> None:
+    """It asks the peer with a ping, which is answered while the peer is at work."""
+    application = Application()
+    application.on("slow", blocking=True)(lambda message: message)
+    pair = Pair(application)
+    pair.client.conversation.abandon(pair.client.request(subject="slow"))
+    pair.client.connection.send(Message("to be read"))
+    assert pair.client.conversation.unconfirmed == 1
+    pair.client.connection.close(pair.now)
+    pair.settle()
+    assert pair.client.ending is not None
+    assert pair.client.ending.is_good
+    assert pair.client.conversation.unconfirmed == 0
+
+
+def test_a_client_that_gave_requests_up_waits_a_second_for_a_peer_that_reads_nothing() -> None:
+    """Then its plain messages may be lost, and it says so."""
+    pair = Pair(Application())
+    pair.client.conversation.abandon(pair.client.request(subject="slow"))
+    pair.client.connection.send(Message("to be read"))
+    client = pair.client.connection
+    client.close(pair.now)
+    client.data_sent(sum(map(len, client.data_to_send())))
+    assert client.wants_to_end_output
+    client.output_ended(pair.now)
+    assert client.next_deadline == pair.now + SILENT_SECONDS
+    client.handle_deadline(pair.now + SILENT_SECONDS)
+    assert client.is_finished
+    assert client.finish().closed_error().unconfirmed == 1
 
 
 def test_a_server_that_leaves_answers_what_came_and_reads_no_more() -> None:

@@ -98,3 +98,15 @@ def test_all_bytes_go_once_and_in_order(steps: list[list[bytes] | int]) -> None:
         assert output.held >= output.size
     assert went + b"".join(output.offered()) == added
     assert output.sent == len(went)
+
+
+def test_what_goes_after_the_discard_is_not_lost() -> None:
+    """A driver may have bytes on their way when the rest is given up: these count as sent."""
+    output = Output()
+    output.add([b"abcde"])
+    output.discard()
+    assert (output.size, output.sent, output.lost) == (0, 0, 5)
+    output.forget(2)
+    assert (output.size, output.sent, output.lost) == (0, 2, 3)
+    with pytest.raises(ValueError, match=r"^4 bytes cannot have been sent of 0$"):
+        output.forget(4)

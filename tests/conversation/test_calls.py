@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telex import TelexError
+from telex import Message, TelexError
 from telex.conversation.calls import Calls
 from tests.conversations import reply
 
@@ -81,3 +81,32 @@ def test_what_has_come_of_an_answer_is_taken_once() -> None:
     assert whole.take_parts() == [answer]
     assert whole.take_parts() == []
     assert whole.reply is None  # it belongs to whoever took it
+
+
+def test_who_follows_a_call_is_forgotten_at_its_end_and_when_it_is_given_up() -> None:
+    """The follower may refer to the call, and the two would keep each other alive."""
+    calls = Calls(8)
+    ended, abandoned = calls.begin("a", False), calls.begin("b", False)
+    seen: list[bool] = []
+    ended.on_progress = lambda: seen.append(ended.is_done)
+    abandoned.on_progress = lambda: seen.append(abandoned.is_done)
+    ended.end(None)
+    calls.abandon(abandoned)
+    assert seen == [True]
+    assert ended.on_progress is abandoned.on_progress is None
+
+
+def test_what_was_said_before_a_call_is_read_when_the_call_is_answered() -> None:
+    """By a reply, a pong or an error; the last call also by an answer that is late."""
+    calls = Calls(8)
+    for said_before in (1, 2, 3, 5):
+        calls.begin(None, is_ping=said_before == 2, said_before=said_before)
+    calls.take_pong(Message(b"", kind="pong", re=2))
+    assert calls.read == 2
+    calls.take_reply(reply(1))
+    assert calls.read == 2
+    calls.take_error(3, TelexError())
+    assert calls.read == 3
+    calls.end_all()
+    calls.take_pong(Message(b"", kind="pong", re=4))
+    assert calls.read == 5

@@ -188,7 +188,7 @@ def test_a_message_over_the_limits_is_not_sent() -> None:
         client.send(Message(b"x" * 11))
     with pytest.raises(TooLargeError, match="header block is"):
         client.request(Message(b"", subject="s" * 300))
-    assert (client.bytes_to_send, client.outstanding) == (0, 0)
+    assert (client.bytes_to_send, client.calls.count) == (0, 0)
     assert client.request(Message(b"")).id == 1
 
 
@@ -201,7 +201,7 @@ def test_answers_find_their_requests_in_any_order() -> None:
     calls = [client.request(Message(f"question {n}", subject="ask")) for n in range(3)]
     requests = carry(client, server)
     assert [(message.kind, message.subject) for message in requests] == [("request", "ask")] * 3
-    assert (server.unanswered, client.outstanding) == (3, 3)
+    assert (server.unanswered, client.calls.count) == (3, 3)
     for message in reversed(requests):
         server.answer(message.id, Message(f"answer to {message.content}"))
     assert carry(server, client) == []
@@ -209,7 +209,7 @@ def test_answers_find_their_requests_in_any_order() -> None:
         [f"answer to question {n}"] for n in range(3)
     ]
     assert all(call.is_done and call.error is None for call in calls)
-    assert (server.unanswered, client.outstanding) == (0, 0)
+    assert (server.unanswered, client.calls.count) == (0, 0)
 
 
 def test_an_answer_in_parts_ends_with_its_last() -> None:
@@ -221,7 +221,7 @@ def test_an_answer_in_parts_ends_with_its_last() -> None:
         server.answer(message.id, Message(part), more=True)
         carry(server, client)
     assert ([part.content for part in call.parts], call.is_done) == (["a", "b"], False)
-    assert (server.unanswered, client.outstanding) == (1, 1)
+    assert (server.unanswered, client.calls.count) == (1, 1)
     server.answer(message.id, Message(b""))
     carry(server, client)
     assert ([part.content for part in call.parts], call.is_done) == (["a", "b"], True)
@@ -258,7 +258,7 @@ def test_a_request_is_answered_only_once() -> None:
 def test_only_requests_are_answered() -> None:
     """What nobody has asked under gets no answer, and no refusal either."""
     server = new_server()
-    asked, _told = tell(server, request(5), error("odd", re=5))
+    asked, _told = tell(server, request(5), error("odd"))
     for id in (None, 0, 6):
         server.answer(id, Message("answer"))
         server.refuse(id, "no", "no")
@@ -468,8 +468,8 @@ def test_answers_to_what_was_given_up_are_dropped() -> None:
     ping = client.ping()
     for call in (*calls, ping, calls[0]):
         client.abandon(call)
-    assert client.outstanding == 0
-    assert client.abandoned == 4
+    assert client.calls.count == 0
+    assert client.calls.abandoned == 4
     late = [
         reply(1, "a", more=True),
         reply(1),
@@ -479,7 +479,7 @@ def test_answers_to_what_was_given_up_are_dropped() -> None:
     ]
     assert tell(client, *late) == []
     assert client.phase is Phase.OPEN
-    assert client.abandoned == 0
+    assert client.calls.abandoned == 0
     assert not any(call.is_done or call.parts for call in calls)
     tell(client, reply(1))
     assert "no answer yet" in failure_of(client)
@@ -489,11 +489,11 @@ def test_answers_are_awaited_to_requests_that_were_given_up_too() -> None:
     """The peer sends them all the same; the answer to a ping is none."""
     client = new_client()
     client.ping()
-    assert [client.awaits_answers] == [False]
+    assert client.calls.open_requests == 0
     client.abandon(client.request(Message("x")))
-    assert [client.awaits_answers] == [True]
+    assert client.calls.open_requests == 1
     tell(client, reply(2))
-    assert [client.awaits_answers] == [False]
+    assert client.calls.open_requests == 0
 
 
 def test_giving_up_what_is_done_changes_nothing() -> None:
@@ -579,12 +579,26 @@ def test_an_unknown_kind_is_refused_and_the_conversation_goes_on(kind: str) -> N
     assert len(said.content["detail"]) < 100
 
 
-def test_an_error_about_nothing_known_is_the_applications() -> None:
+def test_an_error_that_names_no_request_is_the_applications() -> None:
     """It is no answer, and it does not end anything."""
     client = new_client()
-    messages = [error("unsupported-kind"), error("unsupported-kind", re=9)]
+    messages = [error("unsupported-kind"), error("bad-content")]
     assert tell(client, *messages) == messages
     assert client.phase is Phase.OPEN
+
+
+@pytest.mark.parametrize("side", [new_client, new_server])
+def test_an_error_that_answers_nothing_ends_the_conversation(
+    side: Callable[[], Conversation],
+) -> None:
+    """As every answer does to what was not asked, or was answered before, on either side."""
+    conversation = side()
+    ping = conversation.ping()
+    assert tell(conversation, error("odd", re=1), error("odd", re=1)) == []
+    assert isinstance(ping.error, RemoteError)
+    assert "an error must name a request" in failure_of(conversation)
+    (_ping, said) = sent_by(conversation)
+    assert (said.kind, said.content["code"]) == ("error", "bad-message")
 
 
 # Greetings
@@ -664,6 +678,42 @@ def test_without_its_token_a_peer_may_ask_for_nothing(message: Message) -> None:
     assert tell(server, message) == []
     assert "demands a token" in failure_of(server)
     assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("kind", [None, "request", "reply", "welcome", "other"])
+@pytest.mark.parametrize("size", [1, 100_000, 10_000_000])
+def test_without_its_token_a_peer_is_refused_by_the_header_of_its_message(
+    kind: str | None, size: int
+) -> None:
+    """None of the content is waited for, and none is kept."""
+    server = new_server(tokens=TOKENS)
+    data = Message(bytes(size), kind=kind, id=1).to_bytes()
+    assert server.receive_data(data[:-size]) == []
+    assert "demands a token" in failure_of(server)
+    assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("kind", ["hello", "ping", "close"])
+def test_what_may_come_before_a_token_is_refused_by_its_header_when_it_is_long(kind: str) -> None:
+    """64 KiB may come, in as many pieces as the peer likes."""
+    server = new_server(tokens=TOKENS)
+    most, more = (Message(bytes(65_536 + n), kind=kind, id=1).to_bytes() for n in (0, 1))
+    for start in range(0, 65_000, 1_000):
+        assert server.receive_data(most[start : start + 1_000]) == []
+    assert server.error is None
+    server = new_server(tokens=TOKENS)
+    assert server.receive_data(more[:-65_537]) == []
+    assert "at most 65,536 bytes, not 65,537" in failure_of(server)
+    assert sent_by(server)[0].content["code"] == "unauthorized"
+
+
+def test_a_token_admits_long_content_at_once() -> None:
+    """Its message may have begun in one piece with the hello."""
+    client, server = new_client(token=TOKEN), new_server(tokens=TOKENS)
+    (hello,) = sent_by(client)
+    data = Message(bytes(1_000_000)).to_bytes()
+    assert server.receive_data(hello.to_bytes() + data[:50_000]) == []
+    assert len(server.receive_data(data[50_000:])) == 1
 
 
 def test_a_server_that_closes_lets_nobody_in_without_a_token() -> None:
@@ -1106,11 +1156,11 @@ def test_a_silent_peer_with_keepalive_is_pinged() -> None:
         server.check_time(now - 0.1)
         assert server.data_to_send() == []
         server.check_time(now)
-        assert server.outstanding == 1
+        assert server.calls.count == 1
         carry(server, client)
         carry(client, server)
         server.check_time(now + 0.25)
-        assert server.outstanding == 0
+        assert server.calls.count == 0
     assert server.phase is Phase.OPEN
 
 
@@ -1134,7 +1184,7 @@ def test_a_peer_that_sends_and_answers_no_ping_is_there() -> None:
         client.send(Message("x"))
         carry(client, server)
         server.check_time(round * 30.0 + 1)
-    assert (server.phase, server.outstanding) == (Phase.OPEN, 1)
+    assert (server.phase, server.calls.count) == (Phase.OPEN, 1)
 
 
 def test_without_keepalive_nobody_is_pinged() -> None:
@@ -1201,3 +1251,20 @@ def test_an_end_that_asks_refuses_requests_instead_of_not_reading() -> None:
     assert server.unanswered == 2
     refused = sent_by(server)[-1]
     assert (refused.kind, refused.re, refused.content["code"]) == ("error", 3, "overloaded")
+
+
+def test_messages_are_confirmed_by_answers_and_by_an_end_that_answers_the_own_end() -> None:
+    """A peer that ends for a reason of its own confirms nothing."""
+    for code, unconfirmed in (("closed", 0), ("shutting-down", 2)):
+        client, server = new_client(), new_server()
+        client.send(Message("a"))
+        client.ping()
+        carry(client, server)
+        assert client.unconfirmed == 1
+        carry(server, client)
+        assert client.unconfirmed == 0
+        client.send(Message("b"))
+        client.send(Message("c"))
+        client.close("closed", "")
+        tell(client, Message({"code": code}, kind="close"))
+        assert client.unconfirmed == unconfirmed

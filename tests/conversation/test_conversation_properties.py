@@ -328,7 +328,7 @@ class Pipe(RuleBasedStateMachine):
 
     def check_calls(self, end: End) -> None:
         """Each call has its whole answer, or a reason why it has not; none waits."""
-        assert end.conversation.outstanding == 0
+        assert end.conversation.calls.count == 0
         for asked in end.asked:
             call = asked.call
             assert call.is_done != asked.is_given_up

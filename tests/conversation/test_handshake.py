@@ -115,6 +115,15 @@ def test_nothing_else_comes_before_the_token(kind: str | None) -> None:
     server.handshake.check_admits(message)
 
 
+def test_what_comes_before_the_token_is_short() -> None:
+    """The content of ``hello`` and ``close`` is at most 64 KiB, and that of ``ping`` is empty."""
+    server = new_server()
+    server.handshake.check_admits(Message(bytes(65_536), kind="ping"))
+    with pytest.raises(ConnectionClosedError, match=r"at most 65,536 bytes, not 65,537") as caught:
+        server.handshake.check_admits(Message(bytes(65_537), kind="ping"))
+    assert caught.value.code == "unauthorized"
+
+
 def test_a_welcome_answers_one_hello() -> None:
     """Without a hello, or after another welcome, it is a mistake."""
     welcome = Message({}, kind="welcome")

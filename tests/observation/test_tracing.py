@@ -18,6 +18,7 @@ import telex.asyncio
 import telex.sync
 import telex.tracing
 from telex import Application, Message, Refusal, RemoteError
+from telex.application.handler import Handler
 from telex.application.peer import Peer
 from telex.testing.serving import FrontEnd, Serving
 from tests.behaviour.stage import PATIENCE, wait_until
@@ -121,6 +122,24 @@ def test_a_trace_goes_on_in_the_handler(front_end: FrontEnd, traces: Traces, sub
     assert span.parent is not None
     assert (span.parent.trace_id, span.parent.span_id) == (caller.trace_id, caller.span_id)
     assert span.kind is SpanKind.SERVER
+
+
+def test_a_span_stands_around_wrapped_handlers(front_end: FrontEnd, traces: Traces) -> None:
+    """Another function around each handler runs within the handler's span."""
+    app = traces.instrument(shop())
+    seen: list[str] = []
+
+    def around(handler: Handler) -> Handler:
+        def call(message: Message) -> object:
+            seen.append(str(trace_id()))
+            return handler.function(message)
+
+        return handler.replaced(call)
+
+    app.wrap_handlers(around)
+    with serving(front_end, app) as server, telex.sync.connect(server.address) as connection:
+        inside = connection.request("", subject="direct.x", timeout=PATIENCE).content
+    assert seen == [inside]
 
 
 @pytest.mark.parametrize("subject", ["coroutine", "parts"])

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from telex import Application, Limits, Message
+from telex import Application, Limits, Message, MessageProcessor, WaitTimeoutError
 from telex.application.dispatcher import Dispatcher
 from telex.application.run import Run
 from telex.conversation.greeting import Greeting
-from telex.server.handler_threads import HandlerThreads, reportable
+from telex.server.handler_threads import UNKNOWN_SIZE, HandlerThreads, reportable
 from telex.server.registry import Registry
 from telex.server.threads import Threads
 
@@ -28,8 +28,12 @@ class Driver:
         registry = Registry(app, self.limits, Greeting("test"), None, None, None)
         self.threads = Threads(2)
         self.connection = registry.connection(0.0)
-        self.faults: list[Exception] = []
+        self.faults: list[BaseException] = []
         self.user_id = None
+        self.sizes: list[int] = []
+        """Of the outcomes, in bytes."""
+        self.times_busy = 0
+        """How many outcomes are to find no room."""
         self.dispatcher: Dispatcher = registry.dispatcher(
             self.connection, self, "peer", self._run_elsewhere
         )
@@ -41,7 +45,11 @@ class Driver:
         return True
 
     def post(self, function: Callable[..., object], *arguments: object, size: int = 0) -> None:
-        """Keep a call for the test."""
+        """Keep a call for the test, when there is room."""
+        if self.times_busy:
+            self.times_busy -= 1
+            raise WaitTimeoutError("room", 0.0)
+        self.sizes.append(size)
         self._calls.append(lambda: function(*arguments))
         self._has_call.release()
 
@@ -58,7 +66,7 @@ class Driver:
     def sent(self, message: Message) -> None:
         """Tell nobody."""
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """Keep the fault."""
         self.faults.append(fault)
 
@@ -126,6 +134,42 @@ def test_a_generator_whose_part_cannot_be_sent_is_closed_in_a_thread() -> None:
     handled(unfit)
     assert threading.main_thread() not in closed_by
     assert len(closed_by) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "size"),
+    [
+        (None, 0),
+        (bytes(100_000), 100_000),
+        ("x" * 50_000, 50_000),
+        ({"content": "not written yet"}, UNKNOWN_SIZE),
+        (Message(bytes(10)), UNKNOWN_SIZE),
+    ],
+    ids=["nothing", "bytes", "text", "an object", "a short message"],
+)
+def test_an_outcome_brings_its_size_to_the_servers_thread(outcome: object, size: int) -> None:
+    """So that handlers wait while much is on its way; what is not written counts something."""
+    assert handled(lambda message: outcome).sizes == [size]
+
+
+def test_a_long_message_that_a_handler_returns_counts_as_long() -> None:
+    """As long as its body, and a little more."""
+    content = Message(bytes(100_000)).to_bytes()
+    received = MessageProcessor().receive_bytes(content)
+    [size] = handled(lambda message: received).sizes
+    assert 100_000 <= size < 110_000
+
+
+def test_an_outcome_is_handed_over_however_long_the_server_is_busy() -> None:
+    """A thread of a handler waits for as long as that takes, and nothing is lost."""
+    app = Application()
+    app.on(blocking=True)(lambda message: b"an answer")
+    driver = Driver(app)
+    driver.times_busy = 3
+    driver.dispatcher.received(0, [Message("x")])
+    driver.take_outcomes()
+    driver.threads.shutdown()
+    assert driver.sizes == [9]
 
 
 class Endless:

@@ -8,16 +8,17 @@ from collections.abc import Callable
 
 import pytest
 
-from telex import Application, Limits, Message, MessageProcessor
+from telex import Application, ConnectionClosedError, Limits, Message, MessageProcessor
 from telex.application.run import Run
 from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 
 
 class Driven:
-    """A driver without a socket: whatever is said counts as sent."""
+    """A driver without a socket: whatever is said counts as sent, unless the peer is deaf."""
 
     user_id = None
+    is_deaf = False
 
     def __init__(self, registry: Registry, address: str) -> None:
         self.registry = registry
@@ -38,7 +39,7 @@ class Driven:
 
     def turn(self) -> None:
         """Send, and leave the server where the connection is finished."""
-        while pieces := self.connection.data_to_send():
+        while (pieces := self.connection.data_to_send()) and not self.is_deaf:
             for piece in pieces:
                 self.heard += self._processor.receive_messages(bytes(piece))
             self.connection.data_sent(sum(map(len, pieces)))
@@ -46,7 +47,7 @@ class Driven:
         if self.connection.is_finished:
             self.registry.remove(self)
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of the server."""
         self.registry.break_off(self, fault, 0.0)
         self.registry.remove(self)
@@ -82,6 +83,7 @@ def application() -> Application:
     """Return an application whose handler for ``later`` is done when the test says so."""
     app = Application()
     app.on("later", blocking=True)(lambda message: None)
+    app.on("work", blocking=True, concurrent=True)(lambda message: None)
     app.on("fail")(lambda message: None)
     return app
 
@@ -156,6 +158,18 @@ def test_fault_of_the_server_ends_its_connection_and_is_logged_once(
     assert registry.drivers == {other}
 
 
+def test_fault_after_the_end_of_a_connection_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler may meet the fault whose connection, and dispatcher, are gone."""
+    registry = registry_with()
+    driver = Driven(registry, "a peer")
+    registry.cut_off(0.0)
+    caplog.clear()
+    del driver.dispatcher
+    registry.break_off(driver, ValueError("a mistake"), 0.0)
+    assert lines(caplog) == ["a fault of this server, after a connection has ended"]
+    assert caplog.records[0].exc_info
+
+
 def test_fault_at_a_deadline_ends_its_connection_only(caplog: pytest.LogCaptureFixture) -> None:
     """The deadlines of the other connections are handled in the same look."""
 
@@ -194,6 +208,85 @@ def test_who_holds_most_goes_when_all_hold_too_much() -> None:
     large.receive(Message(bytes(2**22)).to_bytes()[: 2**20])
     assert large.heard[-1].content["code"] == "overloaded"
     assert small.heard == []
+
+
+def test_who_is_over_and_reads_nothing_goes_first_when_it_holds_most() -> None:
+    """Its end frees its answer, which nobody takes; the log says what was lost with it."""
+    registry = registry_with(Limits(max_buffered=3 * 2**20))
+    honest, deaf = Driven(registry, "honest"), Driven(registry, "deaf")
+    deaf.is_deaf = True
+    honest.receive(Message(bytes(2**20)).to_bytes()[: 2**19])
+    answer = Message(bytes(2**21))
+    deaf.receive(request("later") + Message({"code": "closed"}, kind="close").to_bytes())
+    deaf.connection.conversation.answer(1, answer)
+    deaf.dispatcher.broken_off(deaf.at_work.pop())
+    deaf.turn()
+    assert deaf.connection.conversation.is_over
+    honest.receive(bytes(2**18))
+    assert registry.drivers == {honest}
+    error = deaf.connection.ending.final_error
+    assert isinstance(error, ConnectionClosedError)
+    assert (error.by, error.code) == ("us", "overloaded")
+    assert error.unsent > 2**21
+    assert honest.heard == []
+    assert registry.bytes_held == honest.bytes_held
+
+
+def test_what_handlers_are_at_work_on_costs_nobody_whose_end_would_not_free_it() -> None:
+    """Ending a peer whose message is at work frees nothing: the next largest has to go."""
+    registry = registry_with(Limits(max_buffered=3 * 2**20))
+    busy, greedy = Driven(registry, "busy"), Driven(registry, "greedy")
+    busy.receive(request("later", bytes(2**21)))
+    greedy.receive(Message(bytes(2**22)).to_bytes()[: 2**20])
+    assert greedy.heard[-1].content["code"] == "overloaded"
+    assert busy.heard == []
+
+
+def test_where_no_end_frees_anything_who_has_most_at_work_goes() -> None:
+    """One at a time, so that no more comes of it; nobody is ended for next to nothing."""
+    registry = registry_with(Limits(max_buffered=2**20))
+    little, most = Driven(registry, "little"), Driven(registry, "most")
+    third = Driven(registry, "third")
+    little.receive(Message("x", subject="work").to_bytes()[:-1])
+    for _ in range(8):
+        third.receive(Message(bytes(2**15), subject="work").to_bytes())
+    while registry.bytes_held <= registry.limits.max_buffered:
+        most.receive(Message(bytes(2**16), subject="work").to_bytes())
+    for _ in range(8):
+        most.receive(Message(bytes(2**16), subject="work").to_bytes())
+    assert most.heard[-1].content["code"] == "overloaded"
+    assert third.heard == []
+    assert little.heard == []
+
+
+def test_where_everybody_has_ended_nobody_is_ended_once_more() -> None:
+    """Handlers of connections that are gone hold too much: nobody is to blame for it now."""
+    registry = registry_with(Limits(max_buffered=2**20))
+    gone, honest = Driven(registry, "gone"), Driven(registry, "honest")
+    gone.receive(request("later", bytes(2**19)))
+    gone.connection.cut_off(ConnectionClosedError("peer", "it went"), 0.0)
+    gone.turn()
+    assert registry.drivers == {honest}
+    gone.connection.bytes_at_work += 2**20
+    registry.remove(gone)
+    assert registry.bytes_held > registry.limits.max_buffered
+    assert honest.connection.is_open
+
+
+def test_who_owes_a_token_goes_before_all_others() -> None:
+    """However little such a peer holds in comparison, as long as that is worth it."""
+    greeting = Greeting("test", authenticate=lambda token: "a name")
+    limits = Limits(max_buffered=2**20)
+    registry = Registry(application(), limits, greeting, None, None, None)
+    honest, stranger, newcomer = (Driven(registry, name) for name in ("honest", "other", "new"))
+    hello = Message({"token": "secret"}, kind="hello").to_bytes()
+    honest.receive(hello)
+    stranger.receive(Message({"token": "x" * 40_000}, kind="hello").to_bytes()[:-1])
+    newcomer.receive(hello[:-1])
+    honest.receive(Message(bytes(2**22)).to_bytes()[:520_000])
+    assert stranger.heard[-1].content["code"] == "overloaded"
+    assert newcomer.heard == []
+    assert [message.kind for message in honest.heard] == ["welcome"]
 
 
 @pytest.mark.parametrize("front_end", ["sync", "asyncio"])

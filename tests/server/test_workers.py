@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -122,6 +123,30 @@ def fork_and_be_hit():
 os.fork = fork_and_be_hit
 """
 """Has the first worker get a signal before it has done anything."""
+
+MANY_DESCRIPTORS = """
+import os, resource
+
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(1_100)]
+"""
+"""Has the numbers of all further descriptors be beyond what select(2) takes."""
+
+FORKS_ONCE = """
+import errno, os
+
+fork, forked = os.fork, []
+
+def fork_once():
+    if forked:
+        raise BlockingIOError(errno.EAGAIN, f"cannot fork beside {forked[0]}")
+    forked.append(fork())
+    return forked[0]
+
+os.fork = fork_once
+"""
+"""Has the system make no second process."""
 
 SOON_BY_FORCE = """
 import telex.server.workers
@@ -462,6 +487,28 @@ def test_hangup_without_certificates_ends_everything() -> None:
         running.workers(2)
         running.process.send_signal(signal.SIGHUP)
         running.ends()
+
+
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 1_500,
+    reason="this system lets no process have so many descriptors",
+)
+@pytest.mark.parametrize("front_end", ["sync", "asyncio"])
+def test_workers_serve_a_program_with_many_descriptors(front_end: str) -> None:
+    """The numbers of descriptors have no bound but the system's."""
+    with program(front_end, before=MANY_DESCRIPTORS) as running:
+        running.workers(2)
+        running.process.send_signal(signal.SIGTERM)
+        running.ends()
+
+
+@pytest.mark.parametrize("front_end", ["sync", "deaf"])
+def test_no_worker_is_left_behind_by_a_supervisor_that_fails(front_end: str) -> None:
+    """Those that were made end before it does, if need be by force."""
+    with program(front_end, before=FORKS_ONCE + SOON_BY_FORCE.format(0.1)) as running:
+        log = running.ends(1)
+    [worker] = re.findall(r"cannot fork beside (\d+)", log)
+    assert not is_alive(int(worker))
 
 
 def test_number_of_workers_is_checked() -> None:

@@ -24,8 +24,9 @@ from telex import (
 )
 from telex.connection import unread
 from telex.conversation.batch import BATCH_SIZE
+from telex.network import lookup
 from telex.network.resolver import Endpoint
-from telex.sync import Connection, connect, dialing
+from telex.sync import Connection, connect
 from telex.sync.client_driver import ClientDriver
 from tests.sync.stage import (
     PATIENCE,
@@ -197,7 +198,11 @@ def test_chunks_wait_for_a_peer_that_does_not_read() -> None:
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [({"chunk_size": 0}, "at least 1, not 0"), ({"chunk_size": 1, "delay": -1}, "not -1")],
+    [
+        ({"chunk_size": 0}, "at least 1, not 0"),
+        ({"chunk_size": 1, "delay": -1}, "not -1"),
+        ({"chunk_size": 1, "delay": float("nan")}, "not NaN"),
+    ],
 )
 def test_impossible_pace_is_refused(options: dict[str, Any], problem: str) -> None:
     """No pieces of nothing, and no time travel."""
@@ -397,7 +402,7 @@ def test_addresses_of_a_name_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) 
         silent.bind(("::1", 0))
         nobody = Endpoint(socket.AF_INET6, silent.getsockname())
         somebody = Endpoint(socket.AF_INET, ("127.0.0.1", stage.address.port))
-        monkeypatch.setattr(dialing, "resolve", standing_for(nobody, somebody))
+        monkeypatch.setattr(lookup, "resolve", standing_for(nobody, somebody))
         with connect(f"tcp://name:{stage.address.port}") as connection:
             assert connection.peer_address == f"127.0.0.1:{stage.address.port}"
 
@@ -408,7 +413,7 @@ def test_every_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         Endpoint(socket.AF_INET6, ("::1", 1, 0, 0)),
         Endpoint(socket.AF_INET, ("127.0.0.1", 1)),
     )
-    monkeypatch.setattr(dialing, "resolve", standing_for(six, four))
+    monkeypatch.setattr(lookup, "resolve", standing_for(six, four))
     with pytest.raises(ConnectError) as caught:
         connect("tcp://name:1")
     assert str(caught.value) == (

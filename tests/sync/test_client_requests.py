@@ -28,7 +28,7 @@ from tests.sync.stage import PATIENCE, driver_of, wait_until
 
 def is_forgotten(connection: Connection) -> bool:
     """Say whether a connection waits for nothing, and nobody waits at it."""
-    return not connection._conversation.outstanding and not driver_of(connection)._leader
+    return not connection._conversation.calls.count and not driver_of(connection)._leader
 
 
 # Many at once
@@ -79,7 +79,7 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
         assert str(answers[1]) == "out-of-stock: no more of these"
         assert "several parts" in str(answers[3])
         assert "timed out after 0.2 s waiting for the answer to a message" in str(answers[5])
-        assert connection._conversation.outstanding == 0
+        assert connection._conversation.calls.count == 0
 
 
 # Parts

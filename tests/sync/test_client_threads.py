@@ -72,13 +72,13 @@ def is_left_alone(connection: Connection) -> bool:
     return (
         not driver_of(connection)._leader
         and not driver_of(connection)._waiters
-        and not connection._conversation.outstanding
+        and not connection._conversation.calls.count
     )
 
 
 def waiting_for(connection: Connection, subject: str, timeout: float = PATIENCE) -> Worker:
     """Have a thread wait for the answer to a request, and wait until it does."""
-    calls = connection._conversation._calls
+    calls = connection._conversation.calls
     begun = calls.next_id
     worker = Worker(lambda: connection.request("x", subject=subject, timeout=timeout).content)
     wait_until(
@@ -492,7 +492,7 @@ def test_ctrl_c_hands_the_reading_on() -> None:
         wait_until(lambda: leads(connection, worker), "the other thread reads")
         answer_to(answerer, "second")
         assert worker.outcome() == "second"
-        assert connection._conversation.abandoned == 1
+        assert connection._conversation.calls.abandoned == 1
 
 
 def ask_second(connection: Connection) -> object:

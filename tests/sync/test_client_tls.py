@@ -72,16 +72,16 @@ class SlowSocket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
-    def send(self, data: bytes) -> int:
+    def send(self, data: bytes, flags: int = 0) -> int:
         """Send some of it, every other time."""
         self._calls += 1
         if self._calls % 2:
             raise BlockingIOError
-        return self._socket.send(data[:100])
+        return self._socket.send(data[:100], flags)
 
-    def sendmsg(self, pieces: list[bytes]) -> int:
+    def sendmsg(self, pieces: list[bytes], rest: object = (), flags: int = 0) -> int:
         """Send some of the first piece, every other time."""
-        return self.send(pieces[0])
+        return self.send(pieces[0], flags)
 
 
 def test_sending_returns_when_the_last_encrypted_byte_has_gone(

@@ -148,7 +148,7 @@ class ServerDriver(Driver):
     def sent(self, message: Message) -> None:
         """Tell nobody."""
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of this server."""
         self._registry.break_off(self, fault, time.monotonic())
 

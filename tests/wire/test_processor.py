@@ -517,3 +517,20 @@ def test_what_is_set_aside_is_known_and_bounded() -> None:
         processor.receive_messages(data[:came])
         assert processor.bytes_set_aside <= 16 * came
     assert processor.bytes_set_aside > 900_000
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000, 1_000_000, 3_000_000])
+def test_the_length_of_content_is_known_from_the_header_on(size: int) -> None:
+    """However it is kept while it comes; between messages, and inside a header, there is none."""
+    processor = MessageProcessor()
+    data = Message(bytes(size), subject="long").to_bytes()
+    start = len(data) - size
+    processor.receive_messages(data[: start - 1])
+    assert (processor.fields, processor.content_length) == (None, 0)
+    for begin in range(start - 1, len(data) - 1, 70_000):
+        processor.receive_messages(data[begin : min(begin + 70_000, len(data) - 1)])
+        assert processor.fields is not None
+        assert processor.fields.subject == "long"
+        assert processor.content_length == size
+    processor.receive_messages(data[-1:])
+    assert (processor.fields, processor.content_length) == (None, 0)

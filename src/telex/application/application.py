@@ -113,7 +113,11 @@ class Application:
         return hook
 
     def wrap_handlers(self, wrap: Callable[[Handler], Handler]) -> None:
-        """Replace each handler by ``wrap(handler)``, also those that are registered later."""
+        """Replace each handler by ``wrap(handler)``, also those that are registered later.
+
+        ``wrap`` returns ``handler.replaced(function)``, with a function that calls
+        ``handler.function``. A handler has its ``name``, and the ``pattern`` it is registered for.
+        """
         before = self._wrap
         self._wrap = (lambda handler: wrap(before(handler))) if before is not None else wrap
         for pattern, handler in self._exact.items():

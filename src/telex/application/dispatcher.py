@@ -7,7 +7,6 @@ front-end: ``run_elsewhere`` is handed in. This module must never know a socket 
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from telex.application.handler import Style
 from telex.application.naming import named
-from telex.application.notifier import notify
+from telex.application.notifier import call_hook, notify
 from telex.application.run import Run, Turn, request_id
 from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.error_content import read_problem
 from telex.errors import ConnectionClosedError, ContentError, Refusal
+from telex.log import safe_logger
 from telex.wire.factory import message_of
 from telex.wire.message import Message
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from telex.connection.connection import Connection
     from telex.conversation.conversation import Conversation
 
-logger: Final = logging.getLogger("telex.server")
+logger: Final = safe_logger("telex.server")
 
 _NO_PART: Final = object()
 
@@ -124,10 +124,7 @@ class Dispatcher:
         if self._is_spent:
             self._is_spent = False
             return
-        unread = self._connection.unread
-        if not unread.count:
-            return
-        turn = Turn()
+        unread, turn = self._connection.unread, Turn()
         while unread.count and not self._is_busy and not self._must_wait():
             if turn.is_over():
                 return
@@ -220,7 +217,7 @@ class Dispatcher:
         """Have a message handled: now, where its handler can be called directly, else by a run."""
         if message.kind == "error":
             problem = read_problem(message, "error")
-            logger.warning("%s: the peer tells of an error: %s", self.peer.address, problem)
+            logger.warning("the peer tells of an error: %s", problem, peer=self.peer)
             return
         handler = self._found.get(message.subject) or self._application.find(message.subject)
         if handler is None:
@@ -369,8 +366,10 @@ class Dispatcher:
                 conversation.send(answer)
         except ConnectionClosedError as error:
             what = named(message.subject)
-            logger.warning("%s: the answer to %s was not sent: %s", self.peer.address, what, error)
-        except Exception as error:  # noqa: BLE001 - the user's types run code when written
+            logger.warning("the answer to %s was not sent: %s", what, error, peer=self.peer)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the user's types run code when written
             self._report(handler, message, request, error)
         else:
             if self._notifier is not None and conversation.bytes_to_send > before:
@@ -387,12 +386,12 @@ class Dispatcher:
             self._refuse(request, error.code, error.detail)
         elif isinstance(error, ContentError) and _does_not_fit(handler, message):
             self._tell_of_failure(message, "bad-content")
-            logger.warning("%s: %s: %s", self.peer.address, named(message.subject), error)
+            logger.warning("%s: %s", named(message.subject), error, peer=self.peer)
             self._refuse(request, "bad-content", str(error))
         else:
             self._tell_of_failure(message, "handler-failed")
             failure = f"handler {handler.name} failed on {named(message.subject)}"
-            logger.error("%s: %s", self.peer.address, failure, exc_info=error)
+            logger.error("%s", failure, peer=self.peer, exc_info=error)
             self._call_failure_hooks(message, error)
             if request is not None:
                 self._refuse(request, "handler-failed", "the handler failed")
@@ -400,7 +399,7 @@ class Dispatcher:
     def _report_unhandled(self, message: Message) -> None:
         detail = f"no handler takes {named(message.subject)}"
         self._tell_of_failure(message, "no-handler")
-        logger.warning("%s: %s", self.peer.address, detail)
+        logger.warning("%s", detail, peer=self.peer)
         if message.kind is not None:
             self._refuse(message.id, "no-handler", detail)
 
@@ -415,10 +414,7 @@ class Dispatcher:
     def _call_failure_hooks(self, message: Message, error: BaseException) -> None:
         """Call the application's failure hooks; what goes wrong in one of them is logged."""
         for hook in self._application.failure_hooks:
-            try:
-                hook(message, self.peer, error)
-            except Exception:
-                logger.exception("the failure hook %s failed", getattr(hook, "__qualname__", hook))
+            call_hook("failure", hook, message, self.peer, error, peer=self.peer)
 
     def _tell_of_failure(self, message: Message, code: str) -> None:
         if self._notifier is not None:

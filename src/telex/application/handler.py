@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.compilation import mypyc_attr
 from telex.wire.message import Message
+from telex.wire.typed_content import name_of as name_of_type
+from telex.wire.typed_content import reader_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +70,9 @@ class Handler:
         self.concurrent: bool = concurrent
         self.blocking: bool = blocking
         self.is_direct: bool = self.style is Style.FUNCTION and not blocking
-        self.content_type: Any = _content_type(function)
         self.function: Final = function
         self._takes_peer = _takes_peer(function, self.name)
+        self.content_type: Any = _content_type(function, self.name)
         if blocking and self.is_async:
             raise TypeError(f"handler {self.name} is async: blocking=True is for plain functions")
 
@@ -78,6 +80,15 @@ class Handler:
     def is_async(self) -> bool:
         """Whether the handler needs an event loop."""
         return self.style in (Style.COROUTINE, Style.ASYNC_GENERATOR)
+
+    def replaced(self, function: Function) -> Handler:
+        """Return the handler with another function, such as a decorated one, in place of its own.
+
+        Raises TypeError for a function that cannot be this handler.
+        """
+        return Handler(
+            function, pattern=self.pattern, concurrent=self.concurrent, blocking=self.blocking
+        )
 
     def call(self, message: Message, peer: Peer) -> Any:
         """Call the function with content of the type it asks for; return what it returns.
@@ -95,8 +106,9 @@ def _takes_peer(function: Function, name: str) -> bool:
         signature = inspect.signature(function)
     except ValueError:
         return False  # some functions written in C do not say what they take
-    has_peer = list(signature.parameters)[1:2] == ["peer"]
-    for count in (2, 1) if has_peer else (1, 2):
+    names = list(signature.parameters)
+    counts = (2, 1) if names[1:2] == ["peer"] else (1, 2)
+    for count in () if names[:1] == ["peer"] else counts:
         with contextlib.suppress(TypeError):
             signature.bind(*range(count))
             return count == 2
@@ -104,38 +116,58 @@ def _takes_peer(function: Function, name: str) -> bool:
 
 
 def style_of(function: Function) -> Style:
-    """Say how a function gives its answer, by the way it is written."""
-    code = _code_of(function)
-    if inspect.isasyncgenfunction(code):
-        return Style.ASYNC_GENERATOR
-    if inspect.iscoroutinefunction(code):
-        return Style.COROUTINE
-    if inspect.isgeneratorfunction(code):
-        return Style.GENERATOR
+    """Say how a function gives its answer, by the way it is written.
+
+    A plain function around another one (``functools.wraps``) returns what the other one returns.
+    """
+    code: Any = _code_of(function)
+    while code is not None:
+        if inspect.isasyncgenfunction(code):
+            return Style.ASYNC_GENERATOR
+        if inspect.iscoroutinefunction(code):
+            return Style.COROUTINE
+        if inspect.isgeneratorfunction(code):
+            return Style.GENERATOR
+        code = getattr(code, "__wrapped__", None)
     return Style.FUNCTION
 
 
-def _content_type(function: Function) -> Any:
-    """Return the type that the first parameter, ``Message[type]``, says content has; else None."""
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except ValueError:
-        return None  # some functions written in C do not say what they take
-    if not parameters or parameters[0].annotation is inspect.Parameter.empty:
-        return None
-    annotation = parameters[0].annotation
+def _content_type(function: Function, name: str) -> Any:
+    """Return the type that the first parameter, ``Message[type]``, says content has; else None.
+
+    Raises TypeError for an annotation that no message has, and for a type that cannot be checked.
+    """
+    annotation = _annotation_of_message(function)
     first = SimpleNamespace(__annotations__={"message": annotation})
     names = getattr(inspect.unwrap(_code_of(function)), "__globals__", {})
     try:
-        hint = typing.get_type_hints(first, names)["message"]
+        hint = typing.get_type_hints(first, names, include_extras=True)["message"]
     except NameError:
-        if "[" not in str(annotation):
-            return None  # a plain Message, imported for the type checker only
+        if str(annotation).rpartition(".")[2] == "Message":
+            return None  # imported for the type checker only
         raise
-    if typing.get_origin(hint) is not Message:
+    if hint in (Message, Any, object) or isinstance(hint, typing.TypeVar):
         return None
+    if typing.get_origin(hint) is not Message:
+        raise TypeError(
+            f"handler {name} takes a message, and not {name_of_type(hint)}: "
+            f"annotate it as Message[{name_of_type(hint)}], and use message.content"
+        )
     (content_type,) = typing.get_args(hint)
-    return None if content_type is Any else content_type
+    if content_type is Any:
+        return None
+    reader_of(content_type)
+    return content_type
+
+
+def _annotation_of_message(function: Function) -> Any:
+    """Return what is said of the first parameter; Any where nothing is said."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except ValueError:
+        return Any  # some functions written in C do not say what they take
+    annotation = parameters[0].annotation
+    return Any if annotation is inspect.Parameter.empty else annotation
 
 
 def _code_of(function: Function) -> Function:

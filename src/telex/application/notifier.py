@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Event = Callable[..., None]
     """What is called at an event, with the peer and the facts."""
 
-_OBSERVER_FAILED: Final = "%s: the observer failed"
+_OBSERVER_FAILED: Final = "the observer failed"
 
 logger: Final = safe_logger("telex.server")
 
@@ -61,8 +61,23 @@ def notify(event: Event | None, peer: Peer, *facts: object) -> None:
     if event is not None:
         try:
             event(peer, *facts)
-        except Exception:  # an observer decides nothing
-            logger.exception(_OBSERVER_FAILED, peer.address)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            logger.exception(_OBSERVER_FAILED, peer=peer)
+
+
+def call_hook(
+    what: str, hook: Callable[..., object], *facts: object, peer: Peer | None = None
+) -> None:
+    """Call a ``what`` hook of an application; what goes wrong in the hook is logged."""
+    try:
+        hook(*facts)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        name = getattr(hook, "__qualname__", hook)
+        logger.exception("the %s hook %s failed", what, name, peer=peer)
 
 
 def observers_of(
@@ -104,9 +119,6 @@ def _notified(event: str, observers: list[Observer]) -> Event | None:
 
     def tell_all(peer: Peer, *facts: object) -> None:
         for listener in listeners:
-            try:
-                listener(peer, *facts)
-            except Exception:  # the others are notified all the same
-                logger.exception(_OBSERVER_FAILED, peer.address)
+            notify(listener, peer, *facts)  # one that fails keeps no other from being told
 
     return tell_all

@@ -21,6 +21,7 @@ from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
 from telex.client.preparing import prepared
 from telex.errors import ConnectionClosedError, TelexError, WaitTimeoutError
+from telex.seconds import timeout_of
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
@@ -82,14 +83,14 @@ def connect(
             insecure=insecure,
         )
         deadline = moment_in(timeout)
-        driver = await dial(options, deadline)
+        driver, peer_address = await dial(options, timeout_of(timeout))
         try:
             if not await driver.welcomed(deadline):
                 raise options.no_welcome_error(timeout)
         except BaseException:
             driver.end()
             raise
-        connection = Connection(driver, options.address, driver.peer_address)
+        connection = Connection(driver, options.address, peer_address)
         connection._prepare = opening._prepare
         return connection
 
@@ -237,7 +238,7 @@ class Connection:
             async for part in connection.request_parts("2026", subject="orders.list"):
                 print(part.content)
         """
-        return Parts(self._driver, self._prepare(content, keywords), timeout)
+        return Parts(self._driver, self._prepare(content, keywords), timeout_of(timeout))
 
     async def ping(self, timeout: float | None = 10.0) -> float:
         """Send a ping, and return the time until its answer, in seconds.
@@ -246,10 +247,11 @@ class Connection:
         """
         driver = self._driver
         driver.check_open()
+        deadline = moment_in(timeout)
         begin = time.perf_counter()
         call = self._conversation.ping()
         driver.turn()
-        if not await driver.wait_for(call, moment_in(timeout)):
+        if not await driver.wait_for(call, deadline):
             raise late_ping_error(timeout)
         driver.raise_error_of(call)
         return time.perf_counter() - begin
@@ -291,9 +293,9 @@ class Connection:
         peer reports an error, or when the connection is lost. ``timeout`` is for everything
         together, in seconds: raises WaitTimeoutError if the peer has not closed by then, because
         the peer may not have read everything. If requests were abandoned, their handlers may still
-        keep the peer busy: then wait at most 1 s after the last byte is sent, and raise no
-        WaitTimeoutError. A second call has no effect. If the task is cancelled, the connection is
-        closed at once.
+        keep the peer busy: then wait until the peer has read all plain messages, at most 1 s after
+        the last byte is sent, and raise no WaitTimeoutError. A second call has no effect. If the
+        task is cancelled, the connection is closed at once.
         """
         driver, ending = self._driver, self._connection.ending
         deadline = moment_in(timeout)
@@ -307,7 +309,10 @@ class Connection:
         finally:
             driver.end()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # a frame that refers to its own error would stay alive
 
     async def __aenter__(self) -> Self:
         return self

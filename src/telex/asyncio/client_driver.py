@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from telex.asyncio.driver import Driver
 from telex.asyncio.waiting import Waiters, until, wake
 from telex.client.answers import raise_error_of
-from telex.network.resolver import name_of
 
 if TYPE_CHECKING:
     import socket
@@ -68,11 +67,6 @@ class ClientDriver(Driver):
         self._is_plain: Final = connection.is_established
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = math.inf
-
-    @property
-    def peer_address(self) -> str:
-        """Where the peer is, as people write it."""
-        return name_of(self._transport.get_extra_info("peername"))
 
     # What tasks wait for
 

@@ -1,8 +1,8 @@
 """Moves bytes between a transport of asyncio and a connection; both ends derive their driver.
 
-The transport receives. What is sent goes straight to the socket, without a copy; only where the
-network takes no more, the transport is given a little, so that it tells when there is room again.
-What bytes mean, when to read and when to end is decided by the connection, and not here.
+The transport receives. What is sent goes straight to the socket, without a copy, and never through
+the transport. What bytes mean, when to read and when to end is decided by the connection, and not
+here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Final, cast
 
+from telex.asyncio.room_watch import RoomWatch
 from telex.network.os_errors import ended_by
 from telex.network.transfer import REST_CALLS, transmit
 from telex.wire.processor import State
@@ -31,9 +32,6 @@ _PIECE: Final = 64 * 1024
 
 _CONTENT: Final = State.CONTENT
 
-_SAMPLE: Final = 4 * 1024
-"""Bytes that a transport is given, and may copy, so that it tells when the network takes more."""
-
 _buffers: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]] = (
     weakref.WeakKeyDictionary()
 )
@@ -48,9 +46,9 @@ class Driver(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_buffer",
-        "_in_transport",
         "_is_reading",
         "_piece",
+        "_room_watch",
         "_transport",
         "connection",
         "is_lost",
@@ -70,9 +68,9 @@ class Driver(asyncio.BufferedProtocol):
         self.socket: socket.socket = sock
         self._buffer: Final = _buffer_of(loop)
         self._piece: Final = self._buffer[:_PIECE]
-        # Bytes that the transport was given, and that the network has not taken.
-        self._in_transport = 0
         self._is_reading = True
+        # There while the network takes no more.
+        self._room_watch: RoomWatch | None = None
 
     # What a derived driver supplies
 
@@ -93,12 +91,12 @@ class Driver(asyncio.BufferedProtocol):
     def transmit(self) -> None:
         """Send what the network takes now."""
         connection = self.connection
-        if self._in_transport or self._transport.is_closing():
+        if self._room_watch is not None or self._transport.is_closing():
             connection.data_to_send()  # what was said is counted as unsent
             return
         transmit(self.socket, connection, time.monotonic())
-        if connection.unsent:
-            self._wait_for_room()
+        if connection.wants_to_write:
+            self._room_watch = RoomWatch(self.loop, self.socket, self._go_on_sending)
 
     def read_if_wanted(self) -> None:
         """Read on, or leave what comes to wait in the network."""
@@ -111,8 +109,8 @@ class Driver(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
 
     def abort(self) -> None:
-        """Close the transport at once; what it was given and has not sent is lost."""
-        self._in_transport = 0
+        """Close the transport at once; what was not sent is lost."""
+        self._wait_for_no_room()
         self._transport.abort()
 
     # What asyncio calls
@@ -120,7 +118,6 @@ class Driver(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a transport that is there."""
         self._transport = cast("asyncio.Transport", transport)  # not by inheritance, on uvloop
-        self._transport.set_write_buffer_limits(high=0)
         self.opened()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -143,22 +140,12 @@ class Driver(asyncio.BufferedProtocol):
         self.turn()
         return True
 
-    def resume_writing(self) -> None:
-        """Go on sending: the network has taken all that the transport had.
-
-        The turn comes later: asyncio cannot bear that a transport is closed from here.
-        """
-        if self._in_transport:
-            self.connection.data_sent(self._in_transport)
-            self._in_transport = 0
-            self.loop.call_soon(self.turn)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle the loss of the transport."""
         self.is_lost = True
         if isinstance(exc, OSError):
             self._receive_rest()
-        self._in_transport = 0
+        self._wait_for_no_room()
         self.connection.lost(ended_by(exc), time.monotonic())
         self.lost()
 
@@ -169,17 +156,15 @@ class Driver(asyncio.BufferedProtocol):
             self._transport.pause_reading()
             self.loop.call_soon(self.turn)
 
-    def _wait_for_room(self) -> None:
-        """Give the transport a little of what the network did not take, which wakes it later."""
-        connection = self.connection
-        while pieces := connection.data_to_send():
-            sample = bytes(memoryview(pieces[0])[:_SAMPLE])
-            self._transport.write(sample)
-            if self._transport.get_write_buffer_size():
-                self._in_transport = len(sample)
-                return
-            connection.data_sent(len(sample))
-            transmit(self.socket, connection, time.monotonic())
+    def _go_on_sending(self) -> None:
+        """Send on: the network takes more."""
+        self._room_watch = None
+        self.turn()
+
+    def _wait_for_no_room(self) -> None:
+        if self._room_watch is not None:
+            self._room_watch.cancel()
+            self._room_watch = None
 
     def _receive(self, data: memoryview, now: float) -> int:
         """Take the first part of what has come, and tell what it completes; return its size.

@@ -128,7 +128,10 @@ class HandlerTasks:
                 take, outcome = dispatcher.failed, (reportable(error, _CANCELLED),)
         except BaseException as error:  # noqa: BLE001 - the dispatcher reports it
             take, outcome = dispatcher.failed, (reportable(error),)
-        take(run, *outcome)
+        try:
+            take(run, *outcome)
+        finally:
+            outcome = ()  # an error in it refers to this frame, and would keep it alive
         self._driver.flush_soon()
 
     async def _stream(self, run: Run) -> Callable[[Run], object]:
@@ -174,6 +177,8 @@ def _within(context: Context, coroutine: Coroutine[Any, Any, None]) -> Generator
             awaited = context.run(step, argument)
         except StopIteration:
             return
+        finally:
+            argument = None  # an error that was thrown refers to this frame, and would keep it
         try:
             argument = yield awaited
             step = coroutine.send

@@ -34,8 +34,7 @@ async def answers_of(
     finally:
         for call in under_way:
             driver.connection.conversation.abandon(call)
-    if pipeline.failure is not None:
-        raise pipeline.failure
+    pipeline.raise_failure()
 
 
 async def _ask_more(

@@ -21,7 +21,7 @@ def run(
 ) -> Result:
     """Run a coroutine until it returns, as ``asyncio.run()`` does, and return its result.
 
-    Uses uvloop if it is installed (``pip install 'telex[uvloop]'``), and asyncio's own event loop
+    Uses uvloop if it is installed (``pip install uvloop``), and asyncio's own event loop
     otherwise. ``uvloop=True`` demands uvloop, and raises ImportError without it; ``uvloop=False``
     never uses it. Telex also works in an event loop that was started in another way.
 

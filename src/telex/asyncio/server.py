@@ -11,6 +11,7 @@ import inspect
 import time
 from asyncio import FIRST_COMPLETED
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.asyncio.acceptor import Acceptor
@@ -19,6 +20,7 @@ from telex.asyncio.server_loop import ServerLoop
 from telex.asyncio.signals import handling
 from telex.asyncio.waiting import wake
 from telex.log import safe_logger
+from telex.network.lookup import call_in_thread
 from telex.observation.serving import open_observed
 from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
@@ -26,6 +28,7 @@ from telex.server.signals import signal_actions
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Collection, Iterable, Mapping
+    from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from telex.limits import Limits
     from telex.network.listener import Listener, SharedAddress
     from telex.security.tokens import Tokens
+    from telex.server.registry import Registry
 
 _HOOK_SECONDS: Final = 1.0
 """How long shutdown hooks may take when there is a hurry."""
@@ -73,7 +77,7 @@ def serve(
     """
 
     async def start() -> Server:
-        registry, listeners, actual = await asyncio.to_thread(
+        opening = partial(
             open_observed,
             application,
             address,
@@ -85,6 +89,12 @@ def serve(
             insecure=insecure,
             max_workers=max_workers,
         )
+        opened = call_in_thread(opening)
+        try:
+            registry, listeners, actual = await asyncio.wrap_future(opened)
+        except asyncio.CancelledError:
+            opened.add_done_callback(_close_unwanted)
+            raise
         server = Server(ServerLoop(asyncio.get_running_loop(), registry), listeners, actual)
         await server.start()
         return server
@@ -232,12 +242,19 @@ class Server:
             task.set_name(getattr(hook, "__qualname__", None) or repr(hook))
             try:
                 await _call(hook)
-            except (KeyboardInterrupt, SystemExit):  # the program ends
+            except KeyboardInterrupt:  # the program ends
                 raise
             except BaseException as failure:
                 if isinstance(failure, asyncio.CancelledError) and task.cancelling():
                     raise
                 logger.exception("the shutdown hook %s failed", task.get_name())
+
+
+def _close_unwanted(opened: Future[tuple[Registry, list[Listener], Address]]) -> None:
+    """Listen no more: whoever wanted to serve has been cancelled meanwhile."""
+    if not opened.cancelled() and opened.exception() is None:
+        for listener in opened.result()[1]:
+            listener.close()
 
 
 async def _call(hook: Callable[[], object]) -> None:

@@ -82,15 +82,19 @@ class ServerDriver(Driver, driver.ServerDriver):
         self._server.add(self)
         self.turn()
 
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what has come; see ``Driver``."""
+        try:
+            super().buffer_updated(nbytes)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
+            self.break_off(fault)
+
     def received(self, size: int, messages: list[Message]) -> None:
         """Have messages handled, and take a turn."""
-        if self._has_ended:
-            return
-        try:
+        if not self._has_ended:
             self.dispatcher.received(size, messages)
-        except Exception as error:  # noqa: BLE001 - the other connections go on
-            self.break_off(error)
-        else:
             self.turn()
 
     def lost(self) -> None:
@@ -108,8 +112,10 @@ class ServerDriver(Driver, driver.ServerDriver):
                 self.transmit()
             if not (self.connection.is_quiet and self._is_reading) or self.bytes_held:
                 self._go_on()
-        except Exception as error:  # noqa: BLE001 - the other connections go on
-            self.break_off(error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
+            self.break_off(fault)
 
     def _due_turn(self) -> None:
         self._turn_is_due = False
@@ -157,7 +163,7 @@ class ServerDriver(Driver, driver.ServerDriver):
         self._handler_tasks = None
         del self.dispatcher
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End this connection, and no other one, after an exception that should not be."""
         self._server.registry.break_off(self, fault, monotonic())
         self._end()

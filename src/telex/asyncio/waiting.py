@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from telex.seconds import timeout_of
+
 
 class Waiters:
     """Tasks that wait for the same thing."""
@@ -52,5 +54,11 @@ async def until(future: asyncio.Future[bool], deadline: float | None) -> bool:
 
 
 def moment_in(seconds: float | None) -> float | None:
-    """Return the time of the loop that is ``seconds`` away; None, for ever, stays None."""
-    return None if seconds is None else asyncio.get_running_loop().time() + seconds
+    """Return the time of the loop that is ``seconds`` away; None, for ever, stays None.
+
+    Raises what ``timeout_of`` raises.
+    """
+    if seconds is None:
+        return None
+    timeout = timeout_of(seconds)
+    return None if timeout is None else asyncio.get_running_loop().time() + timeout

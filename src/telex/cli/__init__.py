@@ -37,5 +37,5 @@ def _run(arguments: list[str]) -> int:
         package = (missing.name or "").partition(".")[0]
         if package not in ("typer", "rich", "prompt_toolkit"):
             raise
-        sys.stderr.write(f"telex: the command line needs {package}: pip install 'telex[cli]'\n")
+        sys.stderr.write(f"telex: the command line needs {package}: pip install {package}\n")
         return _WRONG_USAGE

@@ -48,7 +48,7 @@ def demo(
     the server shows what it receives, until each message is complete. The exit
     code is 1 if one does not arrive equal to what was sent.
     """
-    refuse_if(delay < 0, "--delay: it must not be negative")
+    refuse_if(not delay >= 0, "--delay: it must not be negative")
     from telex import sync
 
     lines = ServerOutput(sys.stdout)

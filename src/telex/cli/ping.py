@@ -25,6 +25,7 @@ from telex.cli.log import errors_only
 from telex.cli.options import DEFAULT_ADDRESS, refuse_if
 from telex.cli.sizes import counted
 from telex.cli.terminal import standard_output
+from telex.seconds import pause_of
 
 if TYPE_CHECKING:
     from telex.cli.terminal import Lines
@@ -92,7 +93,7 @@ class _Pings:
         """Ping until ``count`` is reached, with pauses of ``interval`` seconds."""
         for number in itertools.count(1) if count is None else range(1, count + 1):
             if number > 1:
-                time.sleep(interval)
+                time.sleep(pause_of(interval, "interval"))
             self._say(f"{self._connection.peer_address}: {self._ping()}")
 
     def summary(self) -> str:

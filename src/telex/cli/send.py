@@ -99,7 +99,7 @@ def send(
     """
     contents = _Contents(text or [], json_text or [], file or [], lines, count)
     contents.check()
-    refuse_if(delay < 0, "--delay: it must not be negative")
+    refuse_if(not delay >= 0, "--delay: it must not be negative")
     refuse_if(delay > 0 and chunk_size is None, "--delay: it needs --chunk-size")
     refuse_if(not timeout > 0, "--timeout: it must be more than 0")
     piece_size = (

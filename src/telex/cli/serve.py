@@ -123,7 +123,7 @@ def serve(
             say(f"metrics at {metrics_server.start()}")
         output.end_with(end)
 
-    with shown_log(with_endings=quiet or as_json):
+    with shown_log(with_endings=quiet or as_json, forks=workers > 1):
         options = {"limits": limits, "observer": observers, **safety.read()}
         options["admins"] = admins_at(address, admin or [], safety, nobody=no_admin)
         options["with_asyncio"] = with_asyncio or bool(handlers.async_names)

@@ -28,6 +28,7 @@ from telex.cli.terminal import standard_output
 from telex.cli.top_rows import TEXTS, Column, rows_of, short_number
 from telex.observation.administration import CLOSE, LIST, CloseOrder, Snapshot
 from telex.printable import printable
+from telex.seconds import pause_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -111,7 +112,7 @@ def top(
             standard_output().line(in_ascii(_answer(connection).body.decode("utf-8")))
         elif once or not _can_renew():
             before = _snapshot(connection)
-            time.sleep(interval)
+            time.sleep(pause_of(interval, "interval"))
             snapshot = _snapshot(connection)
             _print(rows_of(snapshot, before, sort, reverse), headline(destination, snapshot))
         else:
@@ -195,7 +196,7 @@ def _renew(
             head = Text(headline(destination, snapshot), "bold", no_wrap=True)
             table = table_of(rows[: max(1, console.height - _OTHER_LINES)])
             live.update(Group(head, table, Text(foot, "yellow")), refresh=True)
-            time.sleep(interval)
+            time.sleep(pause_of(interval, "interval"))
             before = snapshot
             try:
                 snapshot = _snapshot(connection)

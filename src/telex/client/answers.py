@@ -5,6 +5,7 @@ How long somebody waits, and how, is the front-end's.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from telex.application.naming import named
@@ -32,12 +33,22 @@ def answer_of(call: Call, connection: Connection) -> Message:
 
 
 def raise_error_of(call: Call, connection: Connection) -> None:
-    """Raise the error with which a call has ended, if it has."""
+    """Raise the error with which a call has ended, if it has.
+
+    The call keeps its error, so a copy is raised: a kept error that is raised would keep alive the
+    frames that it came through, and these the call.
+    """
     error = call.error
+    if error is None:
+        return
     if isinstance(error, ConnectionClosedError):
         connection.ending.complete(error)  # calls end before all is known that the error says
-    if error is not None:
-        raise error.with_traceback(None)
+    raised = copy.copy(error)
+    raised.__cause__ = error.__cause__
+    try:
+        raise raised
+    finally:
+        del raised
 
 
 def late_error(subject: str | None, timeout: float | None) -> RequestTimeoutError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from telex.seconds import pause_of
+
 _MOST_DOUBLINGS: Final = 60
 """Beyond this a power of two is longer than anybody waits, and may be too large for a float."""
 
@@ -13,12 +15,13 @@ class Backoff:
     """The pauses between attempts.
 
     A pause has a random length: at most ``min_delay`` seconds after the first failure. This maximum
-    doubles with each failure, up to ``max_delay``.
+    doubles with each failure, up to ``max_delay``, and to a day at most. Raises ValueError for a
+    negative time, and TypeError for what is none.
     """
 
     def __init__(self, min_delay: float, max_delay: float) -> None:
-        self._min: Final = min_delay
-        self._max: Final = max_delay
+        self._min: Final = pause_of(min_delay, "min_delay")
+        self._max: Final = pause_of(max_delay, "max_delay")
         self._failures = 0
 
     def pause(self) -> float:

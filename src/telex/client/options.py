@@ -74,6 +74,12 @@ class ClientOptions:
         """Make the error for a server that did not answer the hello within ``timeout`` seconds."""
         return ConnectError(str(self.address), f"no welcome came within {timeout or 0.0:g} s")
 
+    def lookup_error(self, error: Exception) -> ConnectError:
+        """Make the error for a name that the resolver does not know, or not in time."""
+        if isinstance(error, TimeoutError):
+            error = TimeoutError("timed out waiting for the name to be resolved")
+        return self.connect_error({str(self.address): error})
+
     def connect_error(self, failures: Mapping[str, Exception]) -> ConnectError:
         """Make one error of all that was tried, by the name of what was tried.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.client.answers import answer_of, late_error
 from telex.errors import TelexError
+from telex.seconds import timeout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ class Pipeline:
         self.failure: Exception | None = None
         """What kept the rest from being sent: to be raised when all others have their answers."""
         self._connection: Final = connection
-        self._timeout: Final = timeout
+        self._timeout: Final = timeout_of(timeout)
         self._most: Final = most
         self._half: Final = most // 2
         # Of each batch under way the id of its last call, and until when its answers may come.
@@ -95,6 +96,15 @@ class Pipeline:
         """Send no more requests, for this reason."""
         self.failure = failure
         self.has_more = False
+
+    def raise_failure(self) -> None:
+        """Raise what kept the rest from being sent, if anything did, and keep it no longer."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # a frame that refers to its own error would stay alive
 
     # Answers
 

@@ -162,10 +162,21 @@ class Closing:
                 conversation.close("shutting-down", "the server is shutting down")
             elif conversation.phase is _FINISHING:
                 conversation.close("closed", "everything is answered")
+        if self.output_ended and self._is_useless_to_wait:
+            self.is_cut = True
         if conversation.phase is _FAILED and not self.is_refused:
             self.is_refused = True
             self.linger_until = now + LINGER_SECONDS
             what_was_cut(conversation.processor)  # which lets go of a message that has begun
+
+    def close(self) -> None:
+        """Say goodbye for the program, and ask a peer that may be at work whether it has read."""
+        conversation = self._conversation
+        if conversation.calls.count + conversation.calls.abandoned:
+            self.ending.gave_up = True
+            if conversation.unconfirmed and conversation.is_open:
+                conversation.ping()
+        conversation.close("closed", "close() was called")
 
     def end_input(self) -> None:
         """End the conversation's input: the peer sends no more, and may still receive."""
@@ -186,9 +197,15 @@ class Closing:
             self.ending.break_with(error)
 
     def refuse(self, error: ConnectionClosedError) -> None:
-        """Fail with this error, or end at once where the peer would read it behind other output."""
+        """Fail with this error, or end at once where the peer cannot be told so.
+
+        It would read the error behind other output, or after the last message of this side.
+        """
         if self._output.size:
-            self.cut_off(error, can_tell=False)
+            self.ending.break_with(error)
+            self.is_cut = True
+        elif self._conversation.is_over:
+            self.is_cut = True
         else:
             self._conversation.fail(error)
 
@@ -221,10 +238,17 @@ class Closing:
         self.output_ended = True
         if self.is_refused:
             return
-        if self.is_leaving or (self.is_closing and self.ending.gave_up):
+        if self._is_useless_to_wait:
+            self.is_cut = True
+        elif self.is_leaving or (self.is_closing and self.ending.gave_up):
             self.linger_until = now + SILENT_SECONDS
         elif not self.is_closing:
             self.linger_until = now + LINGER_SECONDS
+
+    @property
+    def _is_useless_to_wait(self) -> bool:
+        """Whether the peer has read all that matters, and is busy with what nobody wants."""
+        return self.is_closing and self.ending.gave_up and not self._conversation.unconfirmed
 
     def leave(self, now: float, *, can_tell: bool) -> None:
         """Begin this side's shutting down, which waits no longer than it allows.

@@ -228,14 +228,13 @@ class Connection:
         """Say goodbye. What still comes is received, and dropped.
 
         Whoever closes waits until ``is_finished``. Where requests were given up, the peer may be at
-        work on them for long: then the connection ends ``SILENT_SECONDS`` after everything is sent.
+        work on them for long: then the connection ends when the peer is known to have read all
+        plain messages, ``SILENT_SECONDS`` after everything is sent at the latest.
         """
         self._now = now
         self.closing.is_closing = True
         self._unless_closing(self.unread.clear())
-        conversation = self.conversation
-        self.ending.gave_up = conversation.outstanding + conversation.abandoned > 0
-        conversation.close("closed", "close() was called")
+        self.closing.close()
 
     def leave(self, now: float) -> None:
         """Read no more, and say goodbye when everything that came is handled and answered."""
@@ -243,11 +242,7 @@ class Connection:
         self.closing.leave(now, can_tell=self.is_established)
 
     def refuse(self, code: str, why: str, now: float) -> None:
-        """Tell the peer why it is not served, and end when it knows.
-
-        Where output waits, the peer would read the reason behind all of that: then the connection
-        ends at once.
-        """
+        """Tell the peer why it is not served, and end when it knows; see ``Closing.refuse``."""
         self._now = now
         self.closing.refuse(ConnectionClosedError("us", why, code=code))
 
@@ -356,8 +351,11 @@ class Connection:
 
     @property
     def memory_to_gain(self) -> int:
-        """How much less memory is held without the connection; 0 where it ends already."""
-        return 0 if self.closing.is_cut or self.conversation.is_over else self.memory_held
+        """How many of these bytes are free as soon as the connection has ended.
+
+        What handlers are at work on is free when they are done.
+        """
+        return 0 if self.closing.is_cut else self.memory_held - self.bytes_at_work
 
     @property
     def wants_to_read(self) -> bool:
@@ -403,7 +401,7 @@ class Connection:
             self.unread.look()
             return False
         conversation = self.conversation
-        if not self._serves or conversation.awaits_answers:
+        if not self._serves or conversation.calls.open_requests > 0:
             return True
         if closing.output_lost and self.is_idle:
             return True  # nobody receives the answers, so pending requests never get fewer

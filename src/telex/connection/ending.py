@@ -128,6 +128,29 @@ class Ending:
         return conversation.closed_error().by == "us"
 
     @property
+    def has_loss(self) -> bool:
+        """Whether something of either side was lost by this end, or refused.
+
+        Nothing is where a peer just leaves: without an end of its stream, as probes do, or behind
+        its goodbye without reading the answers. That depends on what is unsent, unanswered, or
+        received and not handled.
+        """
+        conversation = self._conversation
+        error = self.broken or conversation.error
+        if not isinstance(error, ConnectionClosedError):
+            return error is not None
+        farewell = conversation.farewell
+        if farewell is not None and farewell.code not in GOOD_ENDINGS:
+            return True
+        cause = error.__cause__
+        if error.by != "peer" or not (cause is None or isinstance(cause, ConnectionError)):
+            return True
+        self._note_cut()
+        if self.dropped or conversation.processor.error is not None:  # a message was cut
+            return True
+        return farewell is None and (self.unsent > 0 or conversation.unanswered > 0)
+
+    @property
     def final_error(self) -> TelexError | None:
         """The error for whoever observes the connection; None for an end as it should be."""
         conversation = self._conversation
@@ -143,6 +166,7 @@ class Ending:
             code=error.code,
             unsent=self.unsent,
             unanswered=conversation.unanswered,
+            unconfirmed=conversation.unconfirmed,
         )
         final.__cause__ = error.__cause__
         return final
@@ -165,7 +189,8 @@ class Ending:
         """Return the error for a connection that an exception has left half-way, which is told."""
         self.was_told = True
         reason = "it was interrupted while bytes were on their way"
-        return ConnectionClosedError("us", reason, unsent=self.unsent)
+        unconfirmed = self._conversation.unconfirmed
+        return ConnectionClosedError("us", reason, unsent=self.unsent, unconfirmed=unconfirmed)
 
     def reason(self) -> ConnectionClosedError:
         """Return a new error that says why the connection ended; nobody is told by that."""
@@ -178,6 +203,7 @@ class Ending:
         """Add to an error about this end what was lost, and the cause; return the error."""
         self.was_told = True
         error.unsent = self.unsent
+        error.unconfirmed = self._conversation.unconfirmed
         failure = self._failure
         if isinstance(failure, ProtocolError):
             error.__cause__ = failure
@@ -210,7 +236,7 @@ class Ending:
         """
         if self.unsent:
             reason = f"the peer did not read on for {timeout:g} s"
-            return ConnectionClosedError("us", reason, unsent=self.unsent)
+            return self.complete(ConnectionClosedError("us", reason))
         if self.gave_up:
             return None
         return WaitTimeoutError("the peer to end the connection; it may not have read all", timeout)

@@ -71,8 +71,13 @@ class Output:
     def forget(self, sent: i64) -> None:
         """Take away the first ``sent`` bytes: the network has taken them.
 
-        Raises ValueError for more bytes than there are.
+        After ``discard()`` these are bytes that a driver had on their way: they count as sent, and
+        not as lost. Raises ValueError for more bytes than there are.
         """
+        if self._discards and sent <= self.lost:
+            self.lost -= sent
+            self.sent += sent
+            return
         if sent > self.size:
             raise ValueError(f"{sent:,} bytes cannot have been sent of {self.size:,}")
         self.size -= sent

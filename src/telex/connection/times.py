@@ -123,5 +123,5 @@ class Times:
         waiting = f"{size} bytes of messages and parts of answers"
         for call in unread.awaited:
             if not call.is_done:
-                self._conversation.abandon(call)
                 call.end(RequestTimeoutError(f"{waiting} to be taken before it", STALL_SECONDS))
+                self._conversation.abandon(call)

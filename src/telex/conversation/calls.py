@@ -23,7 +23,8 @@ class Call:
 
     ``reply`` is the answer, when it is here and came in one message, and ``is_in_parts`` says that
     it comes in several. ``error`` is why there will be no (further) answer. ``on_progress`` is
-    called whenever one of these changes, or a part comes; it must not raise.
+    called whenever one of these changes, or a part comes, until the call is done or abandoned; it
+    must not raise. ``said_before`` is how many plain messages were said before the call.
     """
 
     __slots__ = (
@@ -35,13 +36,15 @@ class Call:
         "is_ping",
         "on_progress",
         "reply",
+        "said_before",
         "subject",
     )
 
-    def __init__(self, id: int, subject: str | None, is_ping: bool) -> None:
+    def __init__(self, id: int, subject: str | None, is_ping: bool, said_before: i64 = 0) -> None:
         self.id: Final = id
         self.subject: Final = subject
         self.is_ping: Final = is_ping
+        self.said_before: Final[i64] = said_before
         self.reply: Message | None = None
         self.is_in_parts: bool = False
         self.error: TelexError | None = None
@@ -84,6 +87,7 @@ class Call:
         self.is_done = True
         if self.on_progress is not None:
             self.on_progress()
+            self.on_progress = None  # which may refer to the call
 
     def _keep(self, part: Message) -> None:
         if self._parts is None:
@@ -108,8 +112,10 @@ class Calls:
         "_forgotten",
         "_last_id",
         "_most_abandoned",
+        "_said_before_last",
         "_waiting",
         "open_requests",
+        "read",
     )
 
     def __init__(self, most_abandoned: int) -> None:
@@ -118,8 +124,11 @@ class Calls:
         self._abandoned: dict[int, bool] = _NONE_ABANDONED  # whether it is a ping
         self._forgotten: i64 = 0
         self._last_id: i64 = 0
+        self._said_before_last: i64 = 0
         self.open_requests: i64 = 0
         """Requests whose last answer has not come, those that were given up among them."""
+        self.read: i64 = 0
+        """Plain messages that the peer has read: those before a call that it has answered."""
 
     @property
     def count(self) -> int:
@@ -136,10 +145,11 @@ class Calls:
         """The number of the call that ``begin`` will make."""
         return self._last_id + 1
 
-    def begin(self, subject: str | None, is_ping: bool) -> Call:
-        """Make the call of what was just sent under ``next_id``."""
+    def begin(self, subject: str | None, is_ping: bool, said_before: i64 = 0) -> Call:
+        """Make the call of what was just sent under ``next_id``, after so many plain messages."""
         self._last_id += 1
-        call = Call(self._last_id, subject, is_ping)
+        self._said_before_last = said_before
+        call = Call(self._last_id, subject, is_ping, said_before)
         if self._waiting is _NONE_WAITING:
             self._waiting = {}
         self._waiting[self._last_id] = call
@@ -150,6 +160,7 @@ class Calls:
         """Stop waiting for an answer; one that comes late is dropped."""
         if self._waiting.pop(call.id, None) is None:
             return
+        call.on_progress = None  # which may refer to the call
         if self._abandoned is _NONE_ABANDONED:
             self._abandoned = {}
         abandoned = self._abandoned
@@ -176,6 +187,7 @@ class Calls:
             return self._is_late(re, not reply.more)
         if call.is_ping:
             return False
+        self._note_read(call.said_before)
         if reply.more:
             call.add_part(reply)
         else:
@@ -193,6 +205,7 @@ class Calls:
         if not call.is_ping:
             return False
         del self._waiting[re]
+        self._note_read(call.said_before)
         call.end(None)
         return True
 
@@ -202,11 +215,19 @@ class Calls:
         if call is None:
             return self._is_late(re, True)
         self.open_requests -= not call.is_ping
+        self._note_read(call.said_before)
         call.end(error)
         return True
 
+    def _note_read(self, said_before: i64) -> None:
+        """Note that the peer has read a call, and all that was said before it."""
+        if said_before > self.read:
+            self.read = said_before
+
     def _is_late(self, re: int, is_last: bool) -> bool:
         """Whether this number was given up; after the last answer it is given up no more."""
+        if re == self._last_id:
+            self._note_read(self._said_before_last)
         is_ping = self._abandoned.get(re)
         if is_ping is not None:
             if is_last:

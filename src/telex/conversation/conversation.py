@@ -45,8 +45,6 @@ class Conversation:
     """
 
     __slots__ = (
-        "_calls",
-        "_handshake",
         "_has_conversed",
         "_high_water",
         "_keepalive",
@@ -56,10 +54,13 @@ class Conversation:
         "_requests",
         "_serves",
         "_timeouts",
+        "calls",
         "error",
         "farewell",
+        "handshake",
         "identity",
         "phase",
+        "said",
         "wants_keepalive",
     )
 
@@ -77,17 +78,18 @@ class Conversation:
         self._processor: Final = MessageProcessor(limits)
         self._timeouts: Final = Timeouts(self._processor, limits, now)
         self._outgoing: Final = Outgoing(limits)
-        self._calls: Final = Calls(limits.max_pending)
-        self._requests: Final = PeerRequests(limits, self._outgoing, self._calls, serves=serves)
-        self._handshake: Final = Handshake(greeting, limits, self._outgoing, serves=serves)
+        self.calls: Final = Calls(limits.max_pending)
+        self._requests: Final = PeerRequests(limits, self._outgoing, self.calls, serves=serves)
+        self.handshake: Final = Handshake(greeting, limits, self._outgoing, serves=serves)
         self._has_conversed = False
         self._keepalive: Call | None = None
         self._reason: ConnectionClosedError | None = None
         self.error: TelexError | None = None
         self.farewell: RemoteError | None = None
         self.identity: str | None = identity
+        self.said: i64 = 0  # plain messages
         self.wants_keepalive: bool = False
-        self.phase: Phase = Phase.GREETING if self._handshake.begin() else Phase.OPEN
+        self.phase: Phase = Phase.GREETING if self.handshake.begin() else Phase.OPEN
 
     # What arrives
 
@@ -153,12 +155,13 @@ class Conversation:
         if not self._can_answer() or (self.phase is Phase.FINISHING and not self._serves):
             raise self.closed_error()
         self._outgoing.write(message, None, message.id or 0, message.re or 0, message.more)
+        self.said += 1
 
     def fill(
         self, batch: list[Message], items: Iterator[object], *, as_requests: bool = False
     ) -> bool:
         """Move messages for one system call from ``items`` to an empty batch; see ``fill``."""
-        return fill(batch, items, self._outgoing, self._calls.next_id if as_requests else 0)
+        return fill(batch, items, self._outgoing, self.calls.next_id if as_requests else 0)
 
     def send_many(self, messages: list[Message]) -> None:
         """Send plain messages; those before one that raises, as ``send`` does, are sent."""
@@ -166,10 +169,7 @@ class Conversation:
             self.send(message)
 
     def request(self, message: Message) -> Call:
-        """Send a message as a request; return the call that its answer will complete.
-
-        Raises as ``send`` does.
-        """
+        """Send a request, numbered anew; return the call of its answer. Raises as ``send`` does."""
         return self._ask(message, "request")
 
     def request_many(self, messages: list[Message], calls: list[Call]) -> None:
@@ -184,7 +184,7 @@ class Conversation:
 
     def abandon(self, call: Call) -> None:
         """Stop waiting for an answer; one that comes late is dropped."""
-        self._calls.abandon(call)
+        self.calls.abandon(call)
 
     def answer(self, id: int | None, reply: Message, *, more: bool = False) -> None:
         """Answer the request with this id; with ``more``, send a part of the answer.
@@ -251,19 +251,12 @@ class Conversation:
         return self._requests.count
 
     @property
-    def outstanding(self) -> int:
-        """Requests and pings of this side that still wait for their answers."""
-        return self._calls.count
+    def unconfirmed(self) -> int:
+        """Plain messages that this side has said, and that the peer may not have read.
 
-    @property
-    def awaits_answers(self) -> bool:
-        """Whether answers to requests of this side can still come, abandoned requests included."""
-        return self._calls.open_requests > 0
-
-    @property
-    def abandoned(self) -> int:
-        """Requests and pings that this side abandoned, and that the peer may still work on."""
-        return self._calls.abandoned
+        What was said before the peer's last answer to a request or a ping is known to be read.
+        """
+        return self.said - self.calls.read
 
     @property
     def is_saturated(self) -> bool:
@@ -309,10 +302,7 @@ class Conversation:
     def check_time(
         self, now: float, *, is_reading: bool = True, sent: i64 = 0, is_unsent: bool = False
     ) -> None:
-        """Ping a silent peer, and fail when the peer takes too long; see ``Timeouts.overdue``.
-
-        Call it a few times a second.
-        """
+        """Ping a silent peer, and fail when it takes too long; see ``overdue``. Call it often."""
         if self.is_over:
             return
         timeouts = self._timeouts
@@ -352,7 +342,7 @@ class Conversation:
                     if self._requests.admit(message, is_closing=self.phase is Phase.CLOSING):
                         taken.append(message)
                 elif kind == "reply":
-                    if not self._calls.take_reply(message):
+                    if not self.calls.take_reply(message):
                         problem = "a reply must name a request that has no answer yet"
                         raise misplaced(message, problem)
                 elif kind == "error":
@@ -360,6 +350,8 @@ class Conversation:
                         taken.append(message)
                 else:
                     self._take_control(kind, message)
+            if not self.handshake.is_admitted:
+                self.handshake.check_begun(self._processor)
         except (ProtocolError, ConnectionClosedError) as error:
             self.fail(error.with_traceback(None))  # which would keep the messages in memory
         return taken
@@ -370,20 +362,21 @@ class Conversation:
         Raises ConnectionClosedError for a peer without its token, and ProtocolError for a message
         after the peer's last.
         """
-        self._handshake.check_admits(message)
+        self.handshake.check_admits(message)
         if self.phase is Phase.FINISHING:
             raise misplaced(message, "it came after the peer had said its last")
         return self.phase is Phase.GREETING or self.phase is Phase.CLOSING
 
     def _take_error(self, message: Message) -> bool:
-        """Take an error; return whether it is for the application: it answers no request."""
+        """Take an error; return whether it is for the application: it names no request."""
         problem = read_problem(message, "error")
         re = message.re
-        if re is not None:
-            return not self._calls.take_error(re, problem)
-        if problem.code not in ENDING_CODES:
-            return True
-        self._end_as_peer_says(problem)
+        if re is None:
+            if problem.code not in ENDING_CODES:
+                return True
+            self._end_as_peer_says(problem)
+        elif not self.calls.take_error(re, problem):
+            raise misplaced(message, "an error must name a request that has no answer yet")
         return False
 
     def _take_control(self, kind: str, message: Message) -> None:
@@ -394,24 +387,22 @@ class Conversation:
             if self._can_send():
                 self._outgoing.say(Message(b""), "pong", 0, message.id)
         elif kind == "pong":
-            if not self._calls.take_pong(message):
+            if not self.calls.take_pong(message):
                 raise misplaced(message, "a pong must name a ping that has no answer yet")
         elif kind == "close":
             self._end_as_peer_says(read_problem(message, "closed"))
         elif kind == "hello" and self._serves:
             self._take_hello(message)
         elif kind == "welcome" and not self._serves:
-            self._handshake.take_welcome(message)
+            self.handshake.take_welcome(message)
             self._step(Step.GREETED)
         elif self._can_send():
             self._outgoing.complain("unsupported-kind", unknown_kind(kind), message.id or 0)
 
     def _take_hello(self, message: Message) -> None:
-        handshake = self._handshake
-        handshake.take_hello(message, can_answer=self._can_send())
-        if handshake.owner is not None:
-            self.identity = handshake.owner
-        self.wants_keepalive = handshake.peer_wants_keepalive
+        self.handshake.take_hello(message, can_answer=self._can_send())
+        self.identity = self.handshake.owner or self.identity
+        self.wants_keepalive = self.handshake.peer_wants_keepalive
         self._step(Step.GREETED)
 
     # Inside
@@ -428,8 +419,8 @@ class Conversation:
         """Send a message that the peer must answer, or a test. Raises as ``send`` does."""
         if not (self.is_open or is_test):
             raise self.closed_error()
-        self._outgoing.write(message, kind, self._calls.next_id, 0, False)
-        return self._calls.begin(message.subject, kind == "ping")
+        self._outgoing.write(message, kind, self.calls.next_id, 0, False)
+        return self.calls.begin(message.subject, kind == "ping", self.said)
 
     def _end_as_peer_says(self, farewell: RemoteError) -> None:
         """End for the reason in the peer's last message."""
@@ -440,8 +431,11 @@ class Conversation:
         """Go on to an end, or towards it, and end all calls. The first reason is the one kept."""
         if self._reason is None:
             self._reason = reason
+        is_asked = self.farewell is None or self.farewell.code == "closed"
+        if step is Step.PEER_CLOSES and self.phase is Phase.CLOSING and is_asked:
+            self.calls.read = self.said  # the peer ends because it has read the end of this side
         self._step(step)
-        calls = self._calls.end_all()
+        calls = self.calls.end_all()
         unanswered = sum([not call.is_ping for call in calls])
         for call in calls:
             call.end(self.closed_error(unanswered))

@@ -7,14 +7,19 @@ nor what else keeps a conversation from going on.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from telex.conversation.error_content import LARGEST_CONTROL
 from telex.conversation.greeting import Greeting, PeerGreeting, read_greeting
 from telex.conversation.mistakes import misplaced
 from telex.conversation.outgoing import Outgoing
 from telex.errors import ConnectionClosedError
 from telex.limits import Limits
 from telex.wire.message import Message
+from telex.wire.processor import MessageProcessor
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
 _BEFORE_ADMISSION: Final = ("hello", "ping", "close")
 """Kinds of the messages that a peer may send before a token has admitted it."""
@@ -66,8 +71,17 @@ class Handshake:
 
     def check_admits(self, message: Message) -> None:
         """Raise ConnectionClosedError if the peer must show its token before this message."""
-        if not self.is_admitted and message.kind not in _BEFORE_ADMISSION:
-            raise _unauthorized("this server demands a token, and it was not told one in a hello")
+        if not self.is_admitted:
+            _check_before_admission(message.kind, len(message.body))
+
+    def check_begun(self, processor: MessageProcessor) -> None:
+        """Do the same for a message of which only the header has come.
+
+        So a peer that is not admitted fills no memory with content that will be refused.
+        """
+        fields = processor.fields
+        if fields is not None:
+            _check_before_admission(fields.kind, processor.content_length)
 
     def take_hello(self, message: Message, *, can_answer: bool) -> None:
         """Read the client's hello, and answer it where this side can still send (``can_answer``).
@@ -110,6 +124,14 @@ class Handshake:
             self._outgoing.keep_to(peer)
             return peer
         raise misplaced(message, problem)
+
+
+def _check_before_admission(kind: str | None, length: i64) -> None:
+    if kind not in _BEFORE_ADMISSION:
+        raise _unauthorized("this server demands a token, and it was not told one in a hello")
+    if length > LARGEST_CONTROL:
+        why = f"before a token, content must be at most {LARGEST_CONTROL:,} bytes, not {length:,}"
+        raise _unauthorized(why)
 
 
 def _unauthorized(why: str) -> ConnectionClosedError:

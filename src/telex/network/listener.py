@@ -60,14 +60,15 @@ class Listener:
 
     def __init__(self, sock: socket.socket, *, owns_file: bool = True) -> None:
         self.socket: socket.socket = sock
-        is_file = sock.family == socket.AF_UNIX
-        self._path = Path(sock.getsockname()).absolute() if is_file else None
+        where = sock.getsockname()  # bytes, where it is an abstract name
+        self._path = Path(where).absolute() if isinstance(where, str) else None
         self._file = _file_at(self._path) if self._path and owns_file else None
 
     @property
     def port(self) -> int:
         """The port listened on; 0 for a unix socket."""
-        return 0 if self._path else int(self.socket.getsockname()[1])
+        is_unix = self.socket.family == socket.AF_UNIX
+        return 0 if is_unix else int(self.socket.getsockname()[1])
 
     def disown(self) -> None:
         """Leave the socket file to another process that has the same socket."""
@@ -166,7 +167,12 @@ def listen(address: Address) -> tuple[list[Listener], Address]:
 
 
 def _open_at_path(address: Address, endpoint: Endpoint) -> Listener:
-    """Listen at a path; first remove the socket file of a dead server."""
+    """Listen at a path; first remove the socket file of a dead server.
+
+    An abstract name ends with its socket, so that nothing is left behind there.
+    """
+    if address.path.startswith("@"):
+        return _open(endpoint, 0)
     # Between bind and listen a new socket looks dead, so another server would remove its file.
     with _locked(Path(address.path).parent):
         _remove_dead_socket(address)
@@ -327,7 +333,7 @@ def _is_one_of(sock: socket.socket, endpoints: list[Endpoint]) -> bool:
     where = sock.getsockname()
     places = [endpoint.address for endpoint in endpoints if endpoint.address]
     if sock.family == socket.AF_UNIX:
-        return where in places
+        return os.fsdecode(where) in places
     ends = {place[:2] for place in places if isinstance(place, tuple)}
     if where[0] in _ALL_INTERFACES:
         return any((host, where[1]) in ends for host in _ALL_INTERFACES)

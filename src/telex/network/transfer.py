@@ -10,6 +10,7 @@ import socket
 from typing import TYPE_CHECKING, Final, Protocol
 
 from telex.network.os_errors import ended_by_peer
+from telex.network.sockets import NO_SIGNAL
 
 if TYPE_CHECKING:
     from telex.errors import ConnectionClosedError
@@ -80,7 +81,10 @@ def transmit(sock: socket.socket, sender: Sender, now: float) -> None:
                 pieces = _bounded(pieces, MAX_BYTES)
                 sent = offered = sum(map(len, pieces))
             try:
-                sent = sock.send(pieces[0]) if len(pieces) == 1 else sock.sendmsg(pieces)
+                if len(pieces) == 1:
+                    sent = sock.send(pieces[0], NO_SIGNAL)
+                else:
+                    sent = sock.sendmsg(pieces, (), NO_SIGNAL)
             except OSError:
                 sent = 0
                 raise
@@ -103,7 +107,7 @@ def transmit_some(sock: socket.socket, sender: Sender, most: int, now: float) ->
     pieces = _bounded(sender.data_to_send(), most)
     try:
         if pieces:
-            sender.data_sent(sock.sendmsg(pieces))
+            sender.data_sent(sock.sendmsg(pieces, (), NO_SIGNAL))
     except BlockingIOError:
         return
     except OSError as error:

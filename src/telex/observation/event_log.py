@@ -33,13 +33,13 @@ class EventLog(Observer):
 
     def connected(self, peer: Peer) -> None:
         """Log the new connection."""
-        logger.log(self._level, "%s: connected", peer.address)
+        logger.log(self._level, "connected", peer=peer)
 
     def message_received(self, peer: Peer, message: Message) -> None:
         """Log the subject, the kind and the size."""
         kind, size = message.kind or "plain", _size_of(message)
         logger.log(
-            self._level, "%s: received %s, %s, %s", peer.address, named(message.subject), kind, size
+            self._level, "received %s, %s, %s", named(message.subject), kind, size, peer=peer
         )
 
     def handler_ended(
@@ -47,20 +47,21 @@ class EventLog(Observer):
     ) -> None:
         """Log the time that a handler took."""
         name = "the handler of other subjects" if pattern is None else f"handler {pattern!r}"
-        logger.log(self._level, "%s: %s took %.6f s", peer.address, name, seconds)
+        logger.log(self._level, "%s took %.6f s", name, seconds, peer=peer)
 
     def message_failed(self, peer: Peer, message: Message, code: str) -> None:
         """Log the code of the error."""
-        logger.log(self._level, "%s: %s failed: %s", peer.address, named(message.subject), code)
+        logger.log(self._level, "%s failed: %s", named(message.subject), code, peer=peer)
 
     def message_sent(self, peer: Peer, message: Message) -> None:
         """Log the size of a sent message."""
-        logger.log(self._level, "%s: sent %s", peer.address, _size_of(message))
+        logger.log(self._level, "sent %s", _size_of(message), peer=peer)
 
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
         """Log the end of the connection, and its reason."""
         reason = "" if error is None else f": {error}"
-        logger.log(self._level, "%s: disconnected%s", peer.address, reason)
+        logger.log(self._level, "disconnected%s", reason, peer=peer)
+        logger.forget(peer)
 
 
 def _size_of(message: Message) -> str:

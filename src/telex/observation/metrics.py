@@ -17,7 +17,7 @@ from telex.application.observer import Observer
 from telex.conversation.error_content import TITLES
 from telex.extras import needed_for
 
-with needed_for("telex.metrics", "prometheus-client", "metrics"):
+with needed_for("telex.metrics", "prometheus-client"):
     from prometheus_client import REGISTRY
     from prometheus_client.core import (
         CounterMetricFamily,

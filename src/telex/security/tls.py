@@ -6,12 +6,12 @@ certificates and keys. It knows no connection; ``tls_layer`` does the handshakes
 
 from __future__ import annotations
 
-import logging
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from telex.errors import CredentialsError
+from telex.log import safe_logger
 from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _PRIVATE_KEY: Final = b"PRIVATE KEY-----"
 
 _MISMATCH: Final = "KEY_VALUES_MISMATCH"
 
-logger: Final = logging.getLogger("telex.server")
+logger: Final = safe_logger("telex.server")
 
 
 class ServerContext(ssl.SSLContext):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from telex.errors import CredentialsError
+from telex.log import safe_logger
 from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Self
 
-logger: Final = logging.getLogger("telex.server")
+logger: Final = safe_logger("telex.server")
 
 
 class Tokens:

@@ -6,7 +6,7 @@ Both servers derive their acceptor: polling the socket, and letting a connection
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from telex.log import safe_logger
 from telex.network.os_errors import reason_of
@@ -33,6 +33,13 @@ _UNFIT: Final = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP)
 """The listening socket itself cannot accept."""
 
 logger: Final = safe_logger("telex.server")
+
+
+class _Caller(NamedTuple):
+    """Somebody whose connection is not served, as the log names peers."""
+
+    address: str
+    identity: None = None
 
 
 class Acceptor:
@@ -77,7 +84,8 @@ class Acceptor:
         self._accepted += 1
         name = name_of(address, self._accepted)
         if not self._registry.has_room_to_refuse(len(self.opening)):
-            logger.warning("%s: closed, with too many connections even to be told so", name)
+            why = "closed, with too many connections even to be told so"
+            logger.warning(why, peer=_Caller(name))
             sock.close()
             return
         try:

@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from telex.application.connected_peer import Driver
-from telex.errors import ConnectionClosedError
+from telex.errors import ConnectionClosedError, WaitTimeoutError
+from telex.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from telex.application.dispatcher import Dispatcher
     from telex.application.run import Run
     from telex.connection.connection import Connection
+
+UNKNOWN_SIZE: Final = 32 * 1024
+"""Bytes that an outcome counts at least which may not be written as bytes yet: 32 may wait."""
 
 _END: Final = object()
 
@@ -34,7 +38,7 @@ class HandlerDriver(Driver, Protocol):
 
     connection: Connection
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of this server."""
 
 
@@ -78,10 +82,20 @@ class HandlerThreads:
             context.run(self._dispatcher.broken_off, run)
 
     def _work(self, run: Run, context: Context) -> None:
-        """Do a step in a context, and hand the outcome over; then the next step may begin."""
+        """Do a step in a context, and hand the outcome over; then the next step may begin.
+
+        While the server's thread is busy, this waits where much is on its way there already.
+        """
         outcome = context.run(self._step, run)
+        size = _size_of(outcome[-1])
         with contextlib.suppress(ConnectionClosedError):  # the server has ended
-            self._driver.post(self._take_outcome, run, *outcome)
+            while True:
+                try:
+                    self._driver.post(self._take_outcome, run, *outcome, size=size)
+                except WaitTimeoutError:
+                    continue  # no outcome is lost because the server is busy
+                break
+        del outcome  # the frames of an error in it refer to this frame, and would keep it
 
     def _step(self, run: Run) -> tuple[Callable[..., object], *tuple[object, ...]]:
         """Run a handler, or the next step of its generator; return what takes the outcome."""
@@ -103,7 +117,9 @@ class HandlerThreads:
         try:
             take(run, *outcome)
             self._dispatcher.advance()
-        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
             self._driver.break_off(fault)
         self._driver.flush_soon()
 
@@ -114,6 +130,15 @@ class HandlerThreads:
         else:
             run.is_unwanted = True
             self.start(run)  # what the generator does when it is closed may block too
+
+
+def _size_of(outcome: object) -> int:
+    """Return about how many bytes an outcome brings to the server's thread."""
+    if isinstance(outcome, (bytes, bytearray, memoryview, str)):
+        return len(outcome)
+    if isinstance(outcome, Message):
+        return max(outcome.memory_size, UNKNOWN_SIZE)
+    return 0 if outcome is None else UNKNOWN_SIZE
 
 
 def reportable(failure: BaseException, why: str = "") -> Exception:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, check_is_safe, meant_by
 from telex.conversation.greeting import Greeting, check_room
-from telex.errors import AddressError
+from telex.errors import AddressError, ConnectionClosedError
 from telex.limits import Limits
+from telex.log import safe_logger
 from telex.network.listener import SharedAddress, listen
 from telex.security.tokens import Tokens
 from telex.server.registry import Registry
@@ -19,11 +20,13 @@ from telex.version import __version__
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from telex.application.application import Application
     from telex.application.observer import Observer
     from telex.network.listener import Listener
+
+logger: Final = safe_logger("telex.server")
 
 _AGENT: Final = f"telex/{__version__}"
 
@@ -77,6 +80,26 @@ def check_terms(address: Address, tls: ssl.SSLContext | None, insecure: bool) ->
         check_is_safe(address)
 
 
+def _looked_up_in(tokens: Tokens) -> Callable[[str], str | None]:
+    """Return what finds the owner of a token.
+
+    An owner may be looked up by a program's own class. Where that raises, the peer is refused as
+    by a server that has too much to do, so that it tries again.
+    """
+
+    def owner_of(token: str) -> str | None:
+        try:
+            return tokens.owner_of(token)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            logger.exception("the owner of a token could not be looked up")
+            why = "the server cannot look up tokens now"
+            raise ConnectionClosedError("us", why, code="overloaded") from error
+
+    return owner_of
+
+
 def greeting_with(
     agent: str, tokens: Mapping[str, str] | Tokens | None, limits: Limits
 ) -> Greeting:
@@ -87,6 +110,6 @@ def greeting_with(
     if tokens is None:
         return Greeting(agent)
     known = tokens if isinstance(tokens, Tokens) else Tokens(tokens)
-    greeting = Greeting(agent, authenticate=known.owner_of)
+    greeting = Greeting(agent, authenticate=_looked_up_in(known))
     check_room(greeting, limits)
     return greeting

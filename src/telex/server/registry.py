@@ -44,6 +44,9 @@ than a socket of Linux buffers at first (128 KiB, ``tcp_rmem`` in tcp(7)). The n
 because a peer may go on sending.
 """
 
+MEMORY_STEP: Final = 4096
+"""Bytes: connections whose ends free less than this are not ended for that."""
+
 logger: Final = safe_logger("telex.server")
 
 
@@ -59,7 +62,7 @@ class ServedDriver(Driver, Protocol):
     def turn(self) -> None:
         """Send, go on with held messages, and decide what to wait for."""
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End this connection for a fault of this server."""
 
 
@@ -129,7 +132,7 @@ class Registry:
     def add(self, driver: ServedDriver, now: float) -> None:
         """Add a connection; refuse the connection if there are too many."""
         peer = driver.dispatcher.peer
-        logger.debug("%s: connected", peer.address)
+        logger.debug("connected", peer=peer)
         most = self.limits.max_connections
         is_too_many = len(self.drivers) >= most
         self.drivers.add(driver)
@@ -161,14 +164,22 @@ class Registry:
         if connection.closing.is_refused and not (driver.refusal_was_logged or is_at_its_end):
             driver.dispatcher.close()
             ending = connection.ending
-            self._warn(driver, ending.broken or connection.conversation.error, ending.dropped)
-        self._account(driver, connection.memory_held)
+            self._log_end(driver, ending.broken or connection.conversation.error, ending.dropped)
+        # What a connection holds that was cut off is free at the end of this turn.
+        held = connection.bytes_at_work if is_at_its_end else connection.memory_held
+        self._account(driver, held)
 
-    def break_off(self, driver: ServedDriver, fault: Exception, now: float) -> None:
-        """Log a fault of this server that a turn has met; the driver then closes."""
+    def break_off(self, driver: ServedDriver, fault: BaseException, now: float) -> None:
+        """Log a fault of this server that a turn has met; the driver then closes.
+
+        A connection that has ended, and whose handler met the fault, changes no more.
+        """
+        if driver not in self.drivers:
+            logger.error("a fault of this server, after a connection has ended", exc_info=fault)
+            return
         driver.refusal_was_logged = True
-        address = driver.dispatcher.peer.address
-        logger.error("%s: ended by a fault of this server", address, exc_info=fault)
+        peer = driver.dispatcher.peer
+        logger.error("ended by a fault of this server", peer=peer, exc_info=fault)
         error = ConnectionClosedError("us", "a fault of this server", code="handler-failed")
         driver.connection.lost(error, now)
 
@@ -188,20 +199,25 @@ class Registry:
         peer = driver.dispatcher.peer
         if error is not None and not driver.refusal_was_logged:
             counts = isinstance(error, ConnectionClosedError)  # what was lost, in its own text
-            self._warn(driver, error, 0 if counts else driver.connection.ending.dropped)
+            self._log_end(driver, error, 0 if counts else driver.connection.ending.dropped)
         else:
-            logger.debug("%s: closed", peer.address)
+            logger.debug("closed", peer=peer)
+        logger.forget(peer)
         if self.notifier is not None:
             notify(self.notifier.disconnected, peer, error)
 
-    def _warn(self, driver: ServedDriver, error: TelexError | None, dropped: int) -> None:
-        """Log why a connection ends, and how many messages are not handled for that."""
+    def _log_end(self, driver: ServedDriver, error: TelexError | None, dropped: int) -> None:
+        """Log why a connection ends, and how many messages are not handled for that.
+
+        It is a warning where something was lost or refused, so that somebody may have to act.
+        """
         driver.refusal_was_logged = True
         lost = f"; {not_handled(dropped)}" if dropped else ""
-        logger.warning("%s: %s%s", driver.dispatcher.peer.address, error, lost)
+        level = logging.WARNING if driver.connection.ending.has_loss else logging.INFO
+        logger.log(level, "%s%s", error, lost, peer=driver.dispatcher.peer)
 
     def _account(self, driver: ServedDriver, held: int) -> None:
-        """Count the bytes that a connection holds; over ``max_buffered``, end the largest one."""
+        """Count the bytes that a connection holds; over ``max_buffered``, end the largest ones."""
         more = held - driver.bytes_held
         if not more:
             return
@@ -209,15 +225,14 @@ class Registry:
         self.bytes_held += more
         while more > 0 and self.bytes_held > self.limits.max_buffered:
             before = self.bytes_held
-            largest = max(
-                self.drivers, key=lambda one: one.connection.memory_to_gain, default=driver
-            )
-            if not largest.connection.memory_to_gain:
-                return  # handlers hold the bytes, or connections that end already
+            largest = max(self.drivers, key=_worth_ending, default=None)
+            _, frees, holds = (False, 0, 0) if largest is None else _worth_ending(largest)
+            if largest is None or not (frees or holds):
+                return  # handlers hold the bytes of connections that have ended
             why = f"the server holds {before:,} bytes, and most of them for this connection"
             largest.refuse("overloaded", why)
-            if self.bytes_held >= before:
-                return
+            if not frees or self.bytes_held >= before:
+                return  # memory is free when its handlers are done
 
     # All of them
 
@@ -226,12 +241,15 @@ class Registry:
 
         A connection for which that raises an exception is ended; the others are served.
         """
+        logger.tell_left_out()
         for driver in list(self.drivers):
             try:
                 if driver.connection.next_deadline <= now:
                     driver.connection.handle_deadline(now)
                     driver.turn()
-            except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+            except KeyboardInterrupt:
+                raise
+            except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
                 driver.break_off(fault)
 
     def leave(self, now: float) -> None:
@@ -260,3 +278,18 @@ class Registry:
             unanswered,
             unsent,
         )
+        logger.tell_left_out(at_once=True)
+
+
+def _worth_ending(driver: ServedDriver) -> tuple[bool, int, int]:
+    """Return how much it helps to end a connection when memory is short; compare by ``max``.
+
+    Peers that owe a token go first, then those whose end frees most, whether or not they are ending
+    already. Where no end frees ``MEMORY_STEP``, the one goes that holds most for its handlers.
+    """
+    connection = driver.connection
+    gain = connection.memory_to_gain
+    steps = gain // MEMORY_STEP
+    has_ended = connection.closing.is_cut or connection.conversation.is_over
+    rest = gain if has_ended else connection.memory_held
+    return steps > 0 and not connection.conversation.handshake.is_admitted, steps, rest

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import select
 import signal
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.limits import Limits
 from telex.log import safe_logger
+from telex.network.sockets import NO_SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,6 +36,9 @@ STORM_DEATHS: Final = 5
 
 _GRACE_SECONDS: Final = 5.0
 """How long workers without a supervisor may take for what comes after draining, as hooks do."""
+
+_LOOK_SECONDS: Final = 0.01
+"""How often to look whether workers have ended, where no signal tells."""
 
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TERMINAL_SIGNALS: Final = (signal.SIGINT, signal.SIGHUP)
@@ -96,25 +101,53 @@ class _Supervisor:
         self._deaths: deque[float] = deque()
         self._times_told_to_end = 0
         self._exit_code = 0
-        # What is readable for a worker when the supervisor is gone.
-        self._lifeline, self._held_end = os.pipe()
         # Where the numbers of signals arrive, and what workers ask for.
         self._arrivals, self._writer = socket.socketpair()
+        # What is readable for a worker when the supervisor is gone.
+        try:
+            self._lifeline, self._held_end = os.pipe()
+        except OSError:
+            self._arrivals.close()
+            self._writer.close()
+            raise
 
     def run(self) -> int:
-        """Keep the workers alive until they are told to end; return the exit code."""
-        with self._arrivals, self._writer, self._handling_signals():
+        """Keep the workers alive until they are told to end; return the exit code.
+
+        Where that fails, as when the system has no more processes, no worker is left behind.
+        """
+        with contextlib.ExitStack() as ending:
+            ending.callback(os.close, self._lifeline)
+            ending.callback(os.close, self._held_end)
+            ending.callback(self._address.close)
+            ending.callback(self._end_those_left)
+            for end in (self._arrivals, self._writer):
+                ending.enter_context(end)
+            ending.enter_context(self._handling_signals())
+            arrivals = select.poll()
+            arrivals.register(self._arrivals, select.POLLIN)
             while len(self._workers) < self._count:
                 self._start()
             while self._workers:
-                select.select([self._arrivals], [], [])
+                arrivals.poll()
                 for number in self._arrivals.recv(4096):
                     self._take_signal(number)
                 self._replace_the_dead()
-        self._address.close()
-        os.close(self._lifeline)
-        os.close(self._held_end)
         return self._exit_code
+
+    def _end_those_left(self) -> None:
+        """End workers that nobody will look after: first as told, in the end by force."""
+        for number, patience in (
+            (signal.SIGTERM, self._drain_timeout + _GRACE_SECONDS),
+            (signal.SIGKILL, math.inf),
+        ):
+            deadline = time.monotonic() + patience
+            self._send(number)
+            while self._workers and time.monotonic() < deadline:
+                for worker in list(self._workers):
+                    if os.waitpid(worker, os.WNOHANG)[0]:
+                        self._workers.discard(worker)
+                time.sleep(_LOOK_SECONDS)
 
     @contextlib.contextmanager
     def _handling_signals(self) -> Iterator[None]:
@@ -173,7 +206,7 @@ class _Supervisor:
     def _ask_for_the_end(self) -> None:
         """Have the supervisor end all workers; this is called in one of them."""
         with contextlib.suppress(OSError):  # it is gone, or there is no room for one more request
-            self._writer.send(bytes([_ASKED_BY_WORKER]))
+            self._writer.send(bytes([_ASKED_BY_WORKER]), NO_SIGNAL)
 
     def _take_signal(self, number: int) -> None:
         if number == signal.SIGHUP and self._reloads:

@@ -17,6 +17,7 @@ from telex.client.options import ClientOptions
 from telex.client.pipeline import Pipeline
 from telex.client.preparing import prepared
 from telex.errors import TelexError, WaitTimeoutError
+from telex.seconds import pause_of, timeout_of
 from telex.sync.deadlines import moment_in
 from telex.sync.dialing import dial
 from telex.sync.parts import Parts
@@ -149,8 +150,7 @@ class Connection:
         """
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size must be at least 1, not {chunk_size}")
-        if delay < 0:
-            raise ValueError(f"delay must not be negative, not {delay}")
+        pause = pause_of(delay, "delay")
         message = self._prepare(content, keywords)
         driver = self._driver
         driver.look_for_end()
@@ -159,7 +159,7 @@ class Connection:
             driver.flush()
         else:
             driver.gather(self._conversation.send, message)
-            self._flush_in_chunks(chunk_size, delay)
+            self._flush_in_chunks(chunk_size, pause)
 
     def send_many(self, messages: Iterable[object]) -> None:
         """Send the messages, or contents, of an iterable, many with each system call.
@@ -233,7 +233,7 @@ class Connection:
             for part in connection.request_parts("2026", subject="orders.list"):
                 print(part.content)
         """
-        return Parts(self._driver, self._prepare(content, keywords), timeout)
+        return Parts(self._driver, self._prepare(content, keywords), timeout_of(timeout))
 
     def ping(self, timeout: float | None = 10.0) -> float:
         """Send a ping, and return the time until its answer, in seconds.
@@ -241,9 +241,10 @@ class Connection:
         Raises RequestTimeoutError and ConnectionClosedError.
         """
         driver = self._driver
+        deadline = moment_in(timeout)
         begin = time.monotonic()
         call = driver.say(self._conversation.ping)
-        if not driver.wait_for(call, moment_in(timeout)):
+        if not driver.wait_for(call, deadline):
             raise late_ping_error(timeout)
         raise_error_of(call, driver.connection)
         return time.monotonic() - begin
@@ -285,8 +286,8 @@ class Connection:
         ConnectionClosedError. ``timeout`` is for everything together, in seconds: raises
         WaitTimeoutError if the peer has not closed by then, because the peer may not have read
         everything. If requests were abandoned, their handlers may still keep the peer busy: then
-        wait at most 1 s after the last byte is sent, and raise no WaitTimeoutError. A second call
-        has no effect.
+        wait until the peer has read all plain messages, at most 1 s after the last byte is sent,
+        and raise no WaitTimeoutError. A second call has no effect.
         """
         driver = self._driver
         deadline = moment_in(timeout)
@@ -302,7 +303,10 @@ class Connection:
         finally:
             driver.release()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # a frame that refers to its own error would stay alive
 
     def __enter__(self) -> Self:
         return self
@@ -325,14 +329,14 @@ class Connection:
         connection = self._driver.connection
         return connection.unread.count > 0 or not connection.closing.may_receive
 
-    def _flush_in_chunks(self, chunk_size: int, delay: float) -> None:
+    def _flush_in_chunks(self, chunk_size: int, pause: float) -> None:
         driver = self._driver
         before = self._conversation.bytes_to_send
         while left := driver.send_some(chunk_size):
             if left == before:
                 driver.wait_to_send()
             else:
-                time.sleep(delay)
+                time.sleep(pause)
             before = left
 
     def _close_after(self, exception: Exception) -> None:

@@ -1,28 +1,30 @@
-"""Opens a connection: everything that an address stands for is tried in turn.
+"""Opens a connection: to whichever endpoint of an address answers first.
 
-Sockets are opened here. Agreeing on TLS is the connection's, and waiting for that the driver's.
+Waiting is done here. Which endpoint is attempted when is decided by ``client.attempts``; agreeing
+on TLS is the connection's, and waiting for that the driver's.
 """
 
 from __future__ import annotations
 
-import socket
+import select
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from telex.client.attempts import attempts, check_is_not_own
+from telex.client.attempts import Attempts
 from telex.client.options import handshake_error
+from telex.client.race import Race
 from telex.errors import ConnectionClosedError
-from telex.network.resolver import resolve
-from telex.network.sockets import prepare
+from telex.network.lookup import look_up
+from telex.network.resolver import name_of
 from telex.sync.client_driver import ClientDriver
-from telex.sync.deadlines import seconds_until
+from telex.sync.deadlines import milliseconds_until, seconds_until
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterable
+
     from telex.client.options import ClientOptions
     from telex.network.resolver import Endpoint
-
-_LEAST_SECONDS: Final = 0.001
-"""A timeout of 0 would not wait, but say that it would have to."""
 
 
 def dial(options: ClientOptions, deadline: float | None) -> tuple[ClientDriver, str]:
@@ -30,28 +32,47 @@ def dial(options: ClientOptions, deadline: float | None) -> tuple[ClientDriver, 
 
     Raises ConnectError, with every reason, when that fails or takes until ``deadline``.
     """
+    attempts = Attempts(_endpoints(options, deadline), deadline)
+    with Race(attempts) as race:
+        while True:
+            winner = race.turn()
+            if attempts.is_over:
+                break
+            if winner is None:
+                _wait(race.sockets, attempts.due_at)
+                continue
+            sock, endpoint = winner
+            try:
+                return _open(sock, options, attempts.handshake_deadline(time.monotonic()))
+            except (OSError, ConnectionClosedError) as error:
+                attempts.failed(endpoint, error)
+    raise options.connect_error(attempts.failures)
+
+
+def _endpoints(options: ClientOptions, deadline: float | None) -> list[Endpoint]:
+    lookup = look_up(options.address)
     try:
-        endpoints = resolve(options.address)
+        return lookup.result(seconds_until(deadline))
     except (OSError, UnicodeError) as error:
-        raise options.connect_error({str(options.address): error}) from error
-    failures: dict[str, Exception] = {}
-    for name, endpoint, until in attempts(endpoints, deadline):
-        try:
-            return _open(endpoint, options, until), name
-        except (OSError, ConnectionClosedError) as error:
-            failures[name] = error
-    raise options.connect_error(failures)
+        raise options.lookup_error(error) from error
+    finally:
+        lookup.cancel()
 
 
-def _open(endpoint: Endpoint, options: ClientOptions, until: float | None) -> ClientDriver:
-    """Connect a socket, and agree on TLS; raises OSError or ConnectionClosedError if that fails."""
-    sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+def _wait(sockets: Iterable[socket.socket], until: float) -> None:
+    """Wait until one of the sockets may be connected."""
+    poll = select.poll()
+    for sock in sockets:
+        poll.register(sock, select.POLLOUT)
+    poll.poll(milliseconds_until(until))
+
+
+def _open(
+    sock: socket.socket, options: ClientOptions, until: float | None
+) -> tuple[ClientDriver, str]:
+    """Agree on TLS; raises OSError or ConnectionClosedError if that fails."""
     try:
-        left = seconds_until(until)
-        sock.settimeout(None if left is None else max(left, _LEAST_SECONDS))
-        sock.connect(endpoint.address)
-        check_is_not_own(sock)
-        prepare(sock)
+        name = name_of(sock.getpeername())
         driver = ClientDriver(sock, options.connection(time.monotonic()))
     except BaseException:
         sock.close()
@@ -62,7 +83,7 @@ def _open(endpoint: Endpoint, options: ClientOptions, until: float | None) -> Cl
     except BaseException:
         driver.release()
         raise
-    return driver
+    return driver, name
 
 
 def _agree(driver: ClientDriver, until: float | None) -> None:

@@ -37,8 +37,7 @@ def answers_to(
         for call in under_way:
             if not call.is_done:
                 driver.abandon(call)
-    if pipeline.failure is not None:
-        raise pipeline.failure
+    pipeline.raise_failure()
 
 
 def _ask_more(requests: Iterator[object], driver: SharedConnection, pipeline: Pipeline) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from telex.log import safe_logger
+from telex.application.notifier import call_hook
 from telex.observation.serving import open_observed
 from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from telex.network.listener import Listener, SharedAddress
     from telex.security.tokens import Tokens
     from telex.server.registry import Registry
-
-logger: Final = safe_logger("telex.server")
 
 
 class _AtOnce(KeyboardInterrupt):
@@ -226,10 +224,7 @@ class Server:
 
     def _call_shutdown_hooks(self) -> None:
         for hook in self._registry.application.shutdown_hooks:
-            try:
-                hook()
-            except Exception:
-                logger.exception("the shutdown hook %s failed", getattr(hook, "__qualname__", hook))
+            call_hook("shutdown", hook)
 
 
 def _check_is_blocking(application: Application) -> None:

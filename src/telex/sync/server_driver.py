@@ -76,7 +76,9 @@ class ServerDriver(driver.ServerDriver):
             self._send()
             if self.watched != READ or self.bytes_held or not self.connection.is_quiet:
                 self._settle()
-        except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
+        except KeyboardInterrupt:
+            raise
+        except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
             self.break_off(fault)
         self._has_turn = False
 
@@ -144,7 +146,7 @@ class ServerDriver(driver.ServerDriver):
         if dispatcher.can_advance:
             self._server.later.append(self)
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of this server."""
         self._server.registry.break_off(self, fault, self._server.now)
         self._close()

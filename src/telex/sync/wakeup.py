@@ -11,6 +11,8 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from telex.network.sockets import NO_SIGNAL
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -28,7 +30,7 @@ class Wakeup:
     def wake(self) -> None:
         """End the wait; safe from any thread and from a signal handler, also after ``close()``."""
         with contextlib.suppress(OSError):  # full: it is awake already; closed: nobody waits
-            self._writer.send(b"\0")
+            self._writer.send(b"\0", NO_SIGNAL)
 
     def ready(self, events: int) -> None:
         """End the wait: read what woke it."""

@@ -7,6 +7,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.seconds import LONGEST_WAIT
 from telex.sync.wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 RECEIVE: Final = select.POLLIN
 SEND: Final = select.POLLOUT
-
-_LONGEST_POLL: Final = 24 * 60 * 60.0
 
 
 class Watch:
@@ -50,7 +49,7 @@ class Watch:
         if deadline == math.inf:
             found = self._poll.poll(None)
         else:
-            seconds = min(deadline - time.monotonic(), _LONGEST_POLL)
+            seconds = min(deadline - time.monotonic(), LONGEST_WAIT)
             found = self._poll.poll(max(0, math.ceil(seconds * 1000)))
         if found == self._only_to_receive:
             return RECEIVE

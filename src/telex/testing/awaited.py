@@ -44,7 +44,7 @@ class AsyncJoinedConnection(Connection):
     """
 
     def __init__(self, driver: ClientDriver, peer: Peer, failures: list[BaseException]) -> None:
-        super().__init__(driver, ADDRESS, driver.peer_address)
+        super().__init__(driver, ADDRESS, str(ADDRESS))
         self.peer: Final = peer
         """This connection as handlers see it."""
         self.failures: Final = failures

@@ -147,7 +147,7 @@ class Memory:
         self.turn()
         self.flush_soon()
 
-    def break_off(self, fault: Exception) -> None:
+    def break_off(self, fault: BaseException) -> None:
         """Tell the test of a fault of Telex itself."""
         raise fault
 

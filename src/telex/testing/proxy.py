@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, meant_by
+from telex.network.resolver import resolve
+from telex.network.sockets import NO_SIGNAL
 from telex.testing.network_faults import Weather
 
 if TYPE_CHECKING:
@@ -300,7 +302,7 @@ class _Direction:
 
     def _send_piece(self) -> None:
         size = self.weather.piece_size(len(self.pending), self.random_numbers)
-        sent = self.sink.send(self.pending[:size])
+        sent = self.sink.send(self.pending[:size], NO_SIGNAL)
         self.pending = self.pending[sent:]
         self.left_until_reset -= sent
         if self.left_until_reset < 0:
@@ -312,7 +314,7 @@ def _connected_to(target: Address) -> socket.socket:
     if target.scheme == "unix":
         sock = socket.socket(socket.AF_UNIX)
         try:
-            sock.connect(target.path)
+            sock.connect(resolve(target)[0].address)
         except OSError:
             sock.close()
             raise

@@ -1,6 +1,6 @@
 """Hypothesis strategies for messages, for their parts, and for the pieces that a network makes.
 
-Only this module needs Hypothesis: ``pip install 'telex[testing]'``.
+Only this module needs Hypothesis: ``pip install hypothesis``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from telex.extras import needed_for
 from telex.limits import MAX_SAFE_INTEGER
 from telex.wire.message import Message
 
-with needed_for("telex.testing.strategies", "hypothesis", "testing"):
+with needed_for("telex.testing.strategies", "hypothesis"):
     from hypothesis import strategies as st
 
 __all__ = ["KNOWN_FIELDS", "cuttings", "headers", "json_values", "messages"]

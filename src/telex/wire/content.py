@@ -1,8 +1,8 @@
 """Content to body and back (wire format, ``content-type`` and ``content-encoding``).
 
 Text goes through a charset, JSON through msgspec, everything else is bytes. The errors of codecs
-and of msgspec become ``ContentError`` here and nowhere else. This module knows nothing of messages,
-header blocks or the wire.
+and of msgspec become ``ContentError`` here and in ``typed_content``, and nowhere else. This module
+knows nothing of messages, header blocks or the wire.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from telex.errors import ContentError
 from telex.wire import lazy_msgspec as msgspec
+from telex.wire.typed_content import because, name_of, plain_of, reader_of
 
 BINARY: Final = "binary"
 """The ``content-encoding`` of content that is not text."""
@@ -22,9 +23,6 @@ BINARY: Final = "binary"
 OCTET_STREAM: Final = "application/octet-stream"
 PLAIN_TEXT: Final = "text/plain"
 _DEEPEST_REPORT: Final = 64
-_BYTES_ARE_BYTES: Final = (bytes,)
-"""Has msgspec take no text for bytes in base64, which is how JSON says them."""
-
 _LONGEST_SHOWN: Final = 60
 
 TEXT: Final = 0
@@ -107,24 +105,20 @@ def decode(body: bytes, form: int, encoding: str) -> object:
 
 
 def decode_json(body: bytes, encoding: str, type_: Any) -> Any:
-    """Read a JSON body as ``type_``; raises ContentError naming what does not fit, and where."""
+    """Read a JSON body as ``type_``.
+
+    Raises ContentError naming what does not fit, and where, and TypeError for a type that cannot
+    be checked.
+    """
     text: str | bytes = body
     if not _is_utf_8(encoding):
         text = _decode_text(body, encoding)
-    try:
-        return msgspec.json.decode(text, type=type_)
-    except msgspec.ValidationError as problem:
-        raise _because(f"content does not fit {_name_of(type_)}: {problem}", problem)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as problem:
-        raise _because(f"content is not valid JSON: {problem}", problem)
+    return reader_of(type_).from_json(text)
 
 
 def convert(content: object, type_: Any) -> Any:
-    """Check content that did not travel as JSON against ``type_``; raises ContentError."""
-    try:
-        return msgspec.convert(content, type_, builtin_types=_BYTES_ARE_BYTES)
-    except msgspec.ValidationError as problem:
-        raise _because(f"content does not fit {_name_of(type_)}: {problem}", problem)
+    """Check content that did not travel as JSON against ``type_``; raises what decoding does."""
+    return reader_of(type_).from_plain(content)
 
 
 def codec_of(encoding: str) -> str:
@@ -163,9 +157,9 @@ def _encode_text(text: str, encoding: str) -> bytes:
     except UnicodeEncodeError as problem:
         culprit = ascii(text[problem.start])
         message = f"text cannot be written in {encoding!r}: {culprit} at index {problem.start}"
-        raise _because(f"{message}, {problem.reason}", problem)
+        raise because(f"{message}, {problem.reason}", problem)
     except (UnicodeError, LookupError) as problem:
-        raise _because(f"text cannot be written in {encoding!r}: {problem}", problem)
+        raise because(f"text cannot be written in {encoding!r}: {problem}", problem)
 
 
 def _decode_text(body: bytes, encoding: str) -> str:
@@ -173,22 +167,25 @@ def _decode_text(body: bytes, encoding: str) -> str:
     try:
         return body.decode(codec)
     except (UnicodeError, LookupError) as problem:
-        raise _because(f"content is not text in {encoding!r}: {problem}", problem)
+        raise because(f"content is not text in {encoding!r}: {problem}", problem)
 
 
 def _encode_json(content: object, encoding: str) -> bytes:
+    message = f"content of type {_type_name(content)} cannot be written as JSON"
     try:
-        body = msgspec.json.encode(content)
+        try:
+            body = msgspec.json.encode(content)
+        except TypeError:  # there may be pydantic models in it
+            content = plain_of(content)
+            body = msgspec.json.encode(content)
     except (TypeError, ValueError, OverflowError, RecursionError) as problem:
         part, path = _offending_part(content)
-        message = f"content of type {_type_name(content)} cannot be written as JSON"
-        raise _because(f"{message}: {_type_name(part)} at {path}: {problem}", problem)
+        raise because(f"{message}: {_type_name(part)} at {path}: {problem}", problem)
     if b"null" in body:
         not_finite = _path_of_not_finite(content)
         if not_finite is not None:
             raise ContentError(
-                f"content of type {_type_name(content)} cannot be written as JSON: "
-                f"JSON has no number for the NaN or infinity at {not_finite}"
+                f"{message}: JSON has no number for the NaN or infinity at {not_finite}"
             )
     if _is_utf_8(encoding):
         return body
@@ -220,25 +217,14 @@ def _children(value: object, path: str) -> list[tuple[object, str]]:
 
 def _is_writable(value: object) -> bool:
     try:
-        msgspec.json.encode(value)
+        msgspec.json.encode(plain_of(value))
     except (TypeError, ValueError, OverflowError, RecursionError):
         return False
     return True
 
 
-def _because(message: str, cause: BaseException) -> ContentError:
-    """Make an error that keeps its cause: ``raise … from`` loses it when compiled with mypyc."""
-    error = ContentError(message)
-    error.__cause__ = cause
-    return error
-
-
 def _type_name(value: object) -> str:
-    return _name_of(type(value))
-
-
-def _name_of(type_: Any) -> str:
-    return getattr(type_, "__qualname__", None) or str(type_)
+    return name_of(type(value))
 
 
 def _path_of_not_finite(content: object) -> str | None:

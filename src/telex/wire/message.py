@@ -44,8 +44,9 @@ class Message(Generic[Content]):
     arguments are optional: the defaults of ``content_type`` and ``encoding`` follow from the
     content, the default of ``byteorder`` is that of this machine, and ``headers`` are the
     application's own. Every attribute but ``body`` can be assigned; ``to_bytes()`` writes the
-    current values. Raises ContentError for values that the wire format does not allow (wire
-    format, "fields").
+    current values. Messages with the same headers and the same body are equal. ``str()``
+    describes a message in one line that is safe to print. Raises ContentError for values that
+    the wire format does not allow (wire format, "fields").
 
     >>> message = Message("Hello, wire", subject="greeting")
     >>> message.content_type, message.encoding, message.body
@@ -281,7 +282,6 @@ class Message(Generic[Content]):
         check_header(self._fields_under(kind, more), length, id, re, most)
 
     def __eq__(self, other: object) -> bool:
-        """Two messages are equal when they have the same headers and the same body."""
         if not isinstance(other, Message):
             return NotImplemented
         return (
@@ -292,7 +292,6 @@ class Message(Generic[Content]):
         )
 
     def __str__(self) -> str:
-        """Describe the message in one line that is safe to print: see ``telex.printable``."""
         try:
             body = self.body
             fields = self._present_fields()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.errors import IncompleteMessageError, ProtocolError, TooLargeError
 from telex.limits import Limits
+from telex.wire.first_bytes import SMALLEST_HEADER, bad_size, check_first_byte
 from telex.wire.header import HeaderFields
 from telex.wire.header_reader import HeaderReader
 from telex.wire.message import Message
@@ -55,12 +56,6 @@ _DIRECT: Final = 128 * 1024
 WORTH_ITS_OWN: Final = 32 * 1024
 """Missing bytes for which one call to the system, and no copy, is better than fewer calls."""
 
-_SMALLEST_HEADER: Final = 2
-_OPENING_BRACE: Final = 0x7B
-_JSON_SPACES: Final = (0x20, 0x09, 0x0A, 0x0D)
-_TLS_HANDSHAKE: Final = 0x16
-_TLS_MAJOR_VERSION: Final = 0x03
-
 
 class MessageProcessor:
     """Turns received bytes into messages. Each stream needs a processor of its own.
@@ -82,7 +77,6 @@ class MessageProcessor:
         "_body",
         "_closed",
         "_error",
-        "_fields",
         "_id",
         "_later",
         "_max_content_size",
@@ -94,6 +88,7 @@ class MessageProcessor:
         "_ready",
         "_received",
         "_room",
+        "fields",
     )
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -109,7 +104,8 @@ class MessageProcessor:
         # as they came, and then its fields and its content as far as that came.
         self._begin: i64 = 0
         self._partial: bytearray | None = None
-        self._fields: HeaderFields | None = None
+        self.fields: HeaderFields | None = None
+        """The header fields of the message whose content is coming in; else None."""
         self._id: i64 = 0
         self._re: i64 = 0
         # Content comes into blocks: those that are full, the one that is being filled, for how much
@@ -218,7 +214,7 @@ class MessageProcessor:
             return State.FAILED
         if self._closed:
             return State.CLOSED
-        if self._fields is not None:
+        if self.fields is not None:
             return State.CONTENT
         if self._partial is not None and len(self._partial) >= _PROTO_HEADER_SIZE:
             return State.HEADER
@@ -229,9 +225,17 @@ class MessageProcessor:
         """Bytes that are missing in the part that ``state`` names; 0 after the end or an error."""
         if self._error is not None or self._closed:
             return 0
-        if self._fields is not None:
+        if self.fields is not None:
             return self._missing + self._later
         return self._header_end() - (0 if self._partial is None else len(self._partial))
+
+    @property
+    def content_length(self) -> int:
+        """Bytes of content of the message that is coming in, as its header says; 0 without one."""
+        came: i64 = 0 if self._blocks is None else sum([len(block) for block in self._blocks])
+        if self._body is not None:
+            came += self._room - self._missing if self._room else self._body.tell()
+        return came + self._missing + self._later
 
     @property
     def bytes_received(self) -> int:
@@ -280,8 +284,8 @@ class MessageProcessor:
         try:
             while end - position >= _PROTO_HEADER_SIZE:
                 size: i64 = data[position] << 8 | data[position + 1]
-                if size < _SMALLEST_HEADER or size > max_header_size:
-                    raise self._bad_size(data[position], data[position + 1])
+                if size < SMALLEST_HEADER or size > max_header_size:
+                    raise bad_size(data[position], data[position + 1], max_header_size)
                 start = position + _PROTO_HEADER_SIZE
                 body = start + size
                 if body > end:
@@ -308,7 +312,7 @@ class MessageProcessor:
 
     def _continue(self, data: bytes, messages: list[Message]) -> i64:
         """Go on with the message that has begun; return how much of ``data`` belongs to it."""
-        if self._fields is not None:
+        if self.fields is not None:
             return self._continue_content(data, 0, messages)
         partial = self._partial
         assert partial is not None
@@ -332,7 +336,7 @@ class MessageProcessor:
         self, fields: HeaderFields, length: i64, id: i64, re: i64, came: i64
     ) -> None:
         """Begin the content of a message of which ``came`` bytes have come."""
-        self._fields = fields
+        self.fields = fields
         self._id = id
         self._re = re
         self._later = length
@@ -372,7 +376,7 @@ class MessageProcessor:
 
     def _finish_block(self, messages: list[Message]) -> bool:
         """Put a full block to the others; return whether it was the last, and the message whole."""
-        fields, body = self._fields, self._body
+        fields, body = self.fields, self._body
         assert fields is not None
         assert body is not None
         blocks = [] if self._blocks is None else self._blocks
@@ -383,14 +387,14 @@ class MessageProcessor:
             return False
         content = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         messages.append(ReceivedMessage(fields, content, self._id, self._re))
-        self._fields = None
+        self.fields = None
         self._body = None
         self._room = 0
         self._blocks = None
         return True
 
     def _has_begun(self) -> bool:
-        return self._partial is not None or self._fields is not None
+        return self._partial is not None or self.fields is not None
 
     def _header_end(self) -> int:
         """Return the size of proto-header and header block together, as far as it is known."""
@@ -406,21 +410,10 @@ class MessageProcessor:
             return
         high, low = data[position], data[position + 1]
         size = high << 8 | low
-        if size < _SMALLEST_HEADER or size > self._max_header_size:
-            raise self._bad_size(high, low)
+        if size < SMALLEST_HEADER or size > self._max_header_size:
+            raise bad_size(high, low, self._max_header_size)
         if came > _PROTO_HEADER_SIZE:
-            _check_first_byte(high, low, data[position + _PROTO_HEADER_SIZE])
-
-    def _bad_size(self, high: int, low: int) -> ProtocolError:
-        size = high << 8 | low
-        if size < _SMALLEST_HEADER:
-            return ProtocolError(
-                f"the proto-header announces a header block of {size} bytes; the smallest is {{}}"
-            )
-        error = TooLargeError("header block", size, self._max_header_size)
-        if _is_capital(high) and _is_capital(low):
-            error.hint = f'it begins with "{chr(high)}{chr(low)}", as an HTTP request may'
-        return error
+            check_first_byte(high, low, data[position + _PROTO_HEADER_SIZE])
 
     def _fail(self, error: ProtocolError) -> None:
         """Stop for good, and let go of what was kept, the error's memory of it included."""
@@ -428,23 +421,9 @@ class MessageProcessor:
         error.__context__ = None
         self._error = error.with_traceback(None)
         self._partial = None
-        self._fields = None
+        self.fields = None
         self._body = None
         self._room = 0
         self._blocks = None
         self._missing = 0
         self._later = 0
-
-
-def _check_first_byte(high: int, low: int, first: int) -> None:
-    """Refuse a header block that cannot be an object; JSON allows spaces before it."""
-    if first == _OPENING_BRACE or first in _JSON_SPACES:
-        return
-    error = ProtocolError(f"the header block begins with byte 0x{first:02x}; it must begin with {{")
-    if high == _TLS_HANDSHAKE and low == _TLS_MAJOR_VERSION:
-        error.hint = "it looks like the beginning of TLS"
-    raise error
-
-
-def _is_capital(byte: int) -> bool:
-    return ord("A") <= byte <= ord("Z")

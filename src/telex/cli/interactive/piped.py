@@ -129,7 +129,9 @@ def _piece_of(source: int) -> bytes | OSError:
         try:
             return os.read(source, _READ_AT_ONCE)
         except BlockingIOError:
-            select.select([source], [], [])
+            ready = select.poll()
+            ready.register(source, select.POLLIN)
+            ready.poll()
         except OSError as problem:
             return problem
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from telex.extras import needed_for
 
-with needed_for("telex.tracing", "opentelemetry-api", "tracing"):
+with needed_for("telex.tracing", "opentelemetry-api"):
     from telex.observation.tracing.connections import traced
     from telex.observation.tracing.handlers import instrument
 

@@ -22,7 +22,7 @@ from telex.version import __version__
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 
     from opentelemetry.context import Context
     from opentelemetry.propagators.textmap import TextMapPropagator
@@ -73,6 +73,10 @@ class _TracedHandler(Handler):
         self._handler: Final = handler
         self._tracer: Final = tracer
         self._propagator: Final = propagator
+
+    def replaced(self, function: Callable[..., object]) -> Handler:
+        """Return the handler with another function, within the same span."""
+        return _TracedHandler(self._handler.replaced(function), self._tracer, self._propagator)
 
     def call(self, message: Message, peer: Peer) -> Any:
         """Call the handler within its span; see ``Handler.call``."""
