@@ -288,3 +288,27 @@ def test_messages_of_threads_that_come_too_late_are_logged_together(
     lines = warnings_about(caplog, name)
     assert any("500 messages were not sent" in line for line in lines)
     assert len(lines) <= 2
+
+
+def test_threads_are_shared_fairly_between_connections(serve: Serve) -> None:
+    """A request waits for one call of a peer that asks for hundreds, and not for all of them."""
+    app = Application()
+    done: list[str] = []
+    is_enough = threading.Event()
+
+    @app.on("slow", blocking=True, concurrent=True)
+    def slow(message: Message) -> str:
+        is_enough.wait(0.01)
+        content: str = message.content
+        done.append(content)
+        return content
+
+    server = serve(app, max_workers=1)
+    requests = [Message("many", kind="request", id=id, subject="slow") for id in range(1, 501)]
+    with server.plug_in() as greedy, Talker(server.plug_in()) as other:
+        greedy.sendall(b"".join(request.to_bytes() for request in requests))
+        wait_until(lambda: done, "the first are at work")
+        for _ in range(3):
+            other.answer_to(other.ask("one", subject="slow"))
+        assert len(done) < 400
+        is_enough.set()

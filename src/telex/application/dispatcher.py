@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from telex.application.handler import Style
+from telex.application.handler import Style, does_not_fit
 from telex.application.naming import named
 from telex.application.notifier import call_hook, notify
 from telex.application.run import Run, Turn, request_id
@@ -58,6 +58,7 @@ class Dispatcher:
         "_notifier",
         "_run_elsewhere",
         "_stalled",
+        "drop_unwanted",
         "peer",
     )
 
@@ -73,6 +74,8 @@ class Dispatcher:
     ) -> None:
         self.peer: Final = peer
         """The other end, as handlers see it."""
+        self.drop_unwanted: Callable[[], object] | None = None
+        """Drops what ``run_elsewhere`` was given, and has not begun, where it is unwanted."""
         self._application: Final = application
         self._connection: Final = connection
         self._conversation: Final[Conversation] = connection.conversation
@@ -102,10 +105,12 @@ class Dispatcher:
         """Whether generators are held until there is room, or for another turn."""
         return self._stalled is not None
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether nobody receives what a handler would return. Any thread may ask."""
-        return self._connection.closing.is_refused
+    def is_unwanted(self, run: Run) -> bool:
+        """Say whether nobody wants what comes of a run. Any thread may ask."""
+        closing = self._connection.closing
+        if run.is_unwanted or closing.is_refused:
+            return True
+        return run.request is not None and not closing.can_answer
 
     def received(self, size: int, messages: list[Message]) -> None:
         """Take the messages that ``size`` bytes completed: handle or hold each of them."""
@@ -137,6 +142,9 @@ class Dispatcher:
         for run in stalled or ():
             self._break_off(run)
         self._connection.ending.dropped += len(self._connection.unread.clear())
+        drop, self.drop_unwanted = self.drop_unwanted, None
+        if drop is not None:
+            drop()
 
     # What comes of a handler that runs elsewhere
 
@@ -171,6 +179,11 @@ class Dispatcher:
                 raise
             except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
                 self._report(run.handler, run.message, run.request, error)
+        self._finish(run)
+
+    def dropped(self, run: Run) -> None:
+        """Count a message whose handler was not called: nobody wants what would come of it."""
+        self._connection.ending.dropped += 1
         self._finish(run)
 
     def go_on_with(self, run: Run) -> None:
@@ -384,7 +397,7 @@ class Dispatcher:
         if isinstance(error, Refusal):
             self._tell_of_failure(message, error.code)
             self._refuse(request, error.code, error.detail)
-        elif isinstance(error, ContentError) and _does_not_fit(handler, message):
+        elif isinstance(error, ContentError) and does_not_fit(handler, message):
             self._tell_of_failure(message, "bad-content")
             logger.warning("%s: %s", named(message.subject), error, peer=self.peer)
             self._refuse(request, "bad-content", str(error))
@@ -432,15 +445,3 @@ class Dispatcher:
 
 def _or_empty(result: Any) -> Any:
     return b"" if result is None else result
-
-
-def _does_not_fit(handler: Handler, message: Message) -> bool:
-    """Whether the content is not what its header says, or not what the handler asks for."""
-    try:
-        if handler.content_type is None:
-            _ = message.content
-        else:
-            message.decode(handler.content_type)
-    except ContentError:
-        return True
-    return False

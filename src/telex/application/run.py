@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 TURN_SECONDS: Final = 0.001
 """How long the handlers of one connection are called before other connections have their turn."""
 
+RUN_BYTES: Final = 512
+"""Bytes of memory that a run takes besides its message, while it waits for a thread."""
+
+TASK_BYTES: Final = 4096
+"""The same for a run in a task of an event loop: a context, the task, and coroutines."""
+
 _MOST_UNSEEN: Final = 64
 """Calls at most between two looks at the clock."""
 
@@ -43,7 +49,7 @@ class Run:
         self.handler: Final = handler
         self.message: Final = message
         self.request: Final = request_id(message)
-        self.size: Final = message.memory_size
+        self.size: Final = message.memory_size + (TASK_BYTES if handler.is_async else RUN_BYTES)
         self.parts: Iterator[object] | None = None
         self.begun_at: float = 0.0
         self.context: Context | None = None

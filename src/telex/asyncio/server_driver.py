@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from telex.application.dispatcher import Dispatcher
     from telex.application.run import Run
     from telex.asyncio.server_loop import ServerLoop
+    from telex.server.handler_threads import HandlerThreads
     from telex.wire.message import Message
 
 
@@ -31,6 +32,7 @@ class ServerDriver(Driver, driver.ServerDriver):
 
     __slots__ = (
         "_handler_tasks",
+        "_handler_threads",
         "_has_ended",
         "_server",
         "_turn_is_due",
@@ -47,6 +49,7 @@ class ServerDriver(Driver, driver.ServerDriver):
         )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
+        self._handler_threads: HandlerThreads | None = None
         self._server = server
         self._handler_tasks: HandlerTasks | None = None
         self._turn_is_due = False
@@ -161,6 +164,7 @@ class ServerDriver(Driver, driver.ServerDriver):
         if self._handler_tasks is not None:
             self._handler_tasks.end_streams()
         self._handler_tasks = None
+        self._handler_threads = None
         del self.dispatcher
 
     def break_off(self, fault: BaseException) -> None:
@@ -172,7 +176,9 @@ class ServerDriver(Driver, driver.ServerDriver):
 
     def _run_elsewhere(self, run: Run) -> None:
         if run.handler.blocking:
-            self._run_in_thread(run, self._server.context)
+            if self._handler_threads is None:
+                self._handler_threads = self._handler_threads_in(self._server.context)
+            self._handler_threads.start(run)
             return
         if self._handler_tasks is None:
             self._handler_tasks = HandlerTasks(self._server, self.dispatcher, self)

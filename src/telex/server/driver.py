@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from telex.application.dispatcher import Dispatcher
-    from telex.application.run import Run
     from telex.limits import Limits
     from telex.server.registry import Registry
     from telex.server.thread_calls import ThreadCalls
@@ -66,7 +65,9 @@ class ServerDriver(HandlerDriver):
         """Tell the observers of a message that was sent without being asked for."""
         self._server.registry.tell_of_message(self.dispatcher.peer, message)
 
-    def _run_in_thread(self, run: Run, context: Context) -> None:
-        """Run a handler that blocks, or the next step of its generator."""
-        submit = self._server.registry.threads.submit
-        HandlerThreads(self, self.dispatcher, submit, context).start(run)
+    def _handler_threads_in(self, context: Context) -> HandlerThreads:
+        """Return what runs the handlers of this connection that block; made when it is needed."""
+        dispatcher = self.dispatcher
+        handler_threads = HandlerThreads(self, dispatcher, self._server.registry.threads, context)
+        dispatcher.drop_unwanted = handler_threads.drop_unwanted
+        return handler_threads

@@ -260,6 +260,11 @@ class Registry:
             driver.connection.leave(now)
             driver.turn()
 
+    def end_threads(self) -> None:
+        """Have no more handlers begin in threads; log how many messages are lost by that."""
+        if lost := self.threads.shutdown(wait=False):
+            logger.warning("shut down: %s", not_handled(lost))
+
     def cut_off(self, now: float) -> None:
         """End all connections that are left, and log how many they were."""
         left = [driver for driver in self.drivers if driver.connection.closing.is_served]

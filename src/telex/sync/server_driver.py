@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from telex.application.dispatcher import Dispatcher
     from telex.application.run import Run
     from telex.connection.connection import Connection
+    from telex.server.handler_threads import HandlerThreads
     from telex.sync.loop import Loop
 
 
@@ -30,6 +31,7 @@ class ServerDriver(driver.ServerDriver):
     _server: Loop
 
     __slots__ = (
+        "_handler_threads",
         "_has_turn",
         "_is_closed",
         "_server",
@@ -49,6 +51,7 @@ class ServerDriver(driver.ServerDriver):
         )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
+        self._handler_threads: HandlerThreads | None = None
         self.socket: socket.socket = sock
         self.watched: int = 0
         self._server = loop
@@ -181,4 +184,6 @@ class ServerDriver(driver.ServerDriver):
             self.turn()
 
     def _run_elsewhere(self, run: Run) -> None:
-        self._run_in_thread(run, copy_context())
+        if self._handler_threads is None:
+            self._handler_threads = self._handler_threads_in(copy_context())
+        self._handler_threads.start(run)
