@@ -20,6 +20,7 @@ GOOD = [
     ("tls://telex.example.com:7766", Address("tls", "telex.example.com", 7766)),
     ("tls://[::1]:7766", Address("tls", "::1", 7766)),
     ("unix:///run/telex.sock", Address("unix", path="/run/telex.sock")),
+    ("unix://@telex", Address("unix", path="@telex")),
     ("unix://telex.sock", Address("unix", path="telex.sock")),
     ("unix:///tmp/with space:and#more", Address("unix", path="/tmp/with space:and#more")),
 ]
@@ -77,6 +78,7 @@ BAD = [
     ("tls://::1:7766", "needs brackets", "tls://[::1]:7766"),
     ("tls://[::g]:7766", "not an IPv6 address", "tls://[::1]:7766"),
     ("unix://", "path of the socket is missing", "unix:///run/telex.sock"),
+    ("unix://@", "abstract name of the socket is missing", "unix://@telex"),
     ("unix://a\0b", "NUL", "unix:///run/telex.sock"),
 ]
 
@@ -119,6 +121,8 @@ def test_what_is_neither_is_told_what_would_be_right(where: Any) -> None:
         "tcp://[::ffff:127.0.0.1]:1",
         "tcp://localhost:1",
         "tcp://LocalHost.:1",
+        "tcp://telex.localhost:1",
+        "unix://@telex",
         "unix:///run/telex.sock",
     ],
 )
@@ -137,6 +141,8 @@ def test_what_only_this_machine_reaches_is_loopback(text: str) -> None:
         "tcp://192.168.0.1:7766",
         "tcp://[::ffff:192.168.0.1]:7766",
         "tcp://localhost.example.com:7766",
+        "tcp://localhost.localdomain:7766",
+        "tcp://notlocalhost:7766",
         "tcp://telex.example.com:7766",
     ],
 )

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from telex import ContentError, Message, RemoteError, RequestTimeoutError, TelexError
-from telex.asyncio.pipeline import answers_of
+from telex.asyncio.pipeline import Answers
 from telex.client.pipeline import Pipeline
 
 from .stage import PATIENCE, echoing, in_loop, let_time_pass, serving, wait_until
@@ -48,7 +48,7 @@ async def test_nothing_is_kept_of_batches_that_are_over() -> None:
     """Not even where every answer is here before it is asked for, so that nothing is waited for."""
     async with serving() as stage, stage.connect() as connection:
         pipeline = Pipeline(connection._connection, PATIENCE, 8)
-        answers = answers_of(pipeline, iter(range(2_000)), connection._driver)
+        answers = Answers(connection._driver, iter(range(2_000)), pipeline)
         under_way = pipeline.under_way
         for number in range(2_000):
             await wait_until(lambda: not under_way or under_way[-1].is_done, "all are answered")
@@ -122,5 +122,5 @@ async def test_a_cancelled_task_leaves_no_request_behind() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.02):
                 await contents_of(connection.request_many(requests))
-        assert connection._conversation.calls.count == 0
+        await wait_until(lambda: connection._conversation.calls.count == 0, "all are given up")
         assert (await connection.request("y")).content == "y"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from telex import AddressError, ConnectError, ConnectionClosedError, Message
-from telex.asyncio import Connection, connect, reconnecting, serve
+from telex.asyncio import Reconnecting, connect, reconnecting, serve
 from telex.asyncio.server_driver import ServerDriver
 from telex.network.resolver import Endpoint
 from telex.tls import client_context, server_context
@@ -174,7 +173,7 @@ async def test_what_is_refused_later_is_raised_too(authority: Authority) -> None
 async def test_an_error_of_the_caller_ends_the_loop() -> None:
     """What is raised in the loop comes out of it, and the connection is closed."""
 
-    async def use(connections: AsyncGenerator[Connection, None]) -> None:
+    async def use(connections: Reconnecting) -> None:
         async for connection in connections:
             await connection.ping()
             raise ZeroDivisionError

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from telex import (
     Limits,
     Message,
 )
-from telex.asyncio import serve
+from telex.asyncio import Server, serve
+from telex.observation.serving import open_observed
 from tests.reader import free_port
 
 from .stage import PATIENCE, in_loop, serving, wait_until
@@ -399,3 +401,32 @@ async def test_shutdown_waits_for_a_connection_that_is_being_opened(
         assert stage.events.endings == [None]
         kinds = [message.kind for message in await plain.receive_all()]
     assert kinds[-1] == "close"
+
+
+@in_loop
+async def test_a_server_that_was_not_waited_for_listens_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever is cancelled while the server opens has nothing left open."""
+    opened: list[Any] = []
+    may_open = threading.Event()
+
+    def open_late(*arguments: Any, **options: Any) -> Any:
+        opened.append(open_observed(*arguments, **options))
+        may_open.wait(PATIENCE)
+        return opened[0]
+
+    monkeypatch.setattr("telex.asyncio.server.open_observed", open_late)
+    serving = asyncio.ensure_future(start_to_serve())
+    await wait_until(lambda: opened, "the server opens")
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    may_open.set()
+    [(_registry, [listener], _address)] = opened
+    await wait_until(lambda: listener.socket.fileno() == -1, "the listener is closed")
+
+
+async def start_to_serve() -> Server:
+    """Serve, as a coroutine."""
+    return await serve(Application(), "tcp://127.0.0.1:0")

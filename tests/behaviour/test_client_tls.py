@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
+import shutil
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import PIPE, STDOUT, Popen
 from typing import Any
 
 import pytest
 
+import telex.sync
 from telex import AddressError, ConnectError, ConnectionClosedError, Limits, Message
+from telex.network.resolver import Endpoint
+from telex.sync.client_driver import ClientDriver
 from telex.tls import client_context, server_context
 from tests.behaviour.stage import PATIENCE, Client, Connect, Pair, Running
 from tests.certificates import Authority
@@ -92,6 +99,44 @@ def test_certificate_for_another_name_is_refused(
             connect(stage, tls=context, server_hostname="pump-7.example")
         with connect(stage, tls=context, server_hostname="localhost") as connection:
             assert connection.ping() > 0
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost.",
+        "LocalHost",
+        "bücher.example",
+        "BÜCHER.example.",
+        "xn--bcher-kva.example",
+        "[::1]",
+        "[0:0:0:0:0:0:0:1]",
+        "[fe80::1%1]",
+    ],
+)
+def test_a_host_has_one_name_however_it_is_written(
+    connect: Connect,
+    running: Running,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+) -> None:
+    """A dot at the end, capital letters, other alphabets and zones are not in certificates."""
+    names = ("localhost", "bücher.example", "::1", "fe80::1")
+    context = server_context(*authority.issue(*names, file_name="names"))
+    with running(address="tls://127.0.0.1:0", tls=context) as stage:
+        port = stage.address.port
+        here = Endpoint(socket.AF_INET, ("127.0.0.1", port))
+        monkeypatch.setattr("telex.network.lookup.resolve", lambda address: [here])
+        with connect(f"tls://{host}:{port}") as connection:
+            assert connection.ping() > 0
+
+
+@pytest.mark.parametrize("name", [".example", "a..example", "x" * 64])
+def test_what_can_be_no_name_of_a_host_is_refused(connect: Connect, name: str) -> None:
+    """It is refused as what it is, an address, before anything is dialed."""
+    with pytest.raises(AddressError, match="no certificate can be for the name"):
+        connect("tls://127.0.0.1:1", server_hostname=name)
 
 
 def test_system_authorities_are_the_default(
@@ -244,3 +289,99 @@ def test_a_peer_that_has_said_close_need_not_end_tls(encrypted_pair: Pair) -> No
         cut(peer)
         assert [message.content for message in connection] == ["small"]
         connection.close()
+
+
+@pytest.fixture
+def openssl_server(certificates: Path) -> Iterator[Callable[[str], tuple[str, Popen[bytes]]]]:
+    """Start OpenSSL's own server, which takes orders on its standard input."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("there is no openssl on the path")
+    processes: list[Popen[bytes]] = []
+
+    def start(version: str) -> tuple[str, Popen[bytes]]:
+        pair = [certificates / f"server-{what}.pem" for what in ("certificate", "key")]
+        command: list[str | Path] = [
+            program,
+            "s_server",
+            "-accept",
+            "0",
+            version,
+            "-cert",
+            pair[0],
+            "-key",
+            pair[1],
+        ]
+        process = Popen(command, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
+        processes.append(process)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(b"ACCEPT "):
+                return f"tls://127.0.0.1:{int(line.rpartition(b':')[2])}", process
+        pytest.fail("openssl does not listen")
+
+    yield start
+    for process in processes:
+        with process:
+            process.kill()
+
+
+def printed_until(process: Popen[bytes], text: bytes) -> None:
+    """Read what OpenSSL prints until it has printed this."""
+    assert process.stdout is not None
+    printed = b""
+    while text not in printed:
+        data = os.read(process.stdout.fileno(), 10_000)
+        assert data, f"it ended before it had printed {text!r}"
+        printed += data
+
+
+def order(process: Popen[bytes], what: bytes) -> None:
+    """Have OpenSSL do what a letter means to it."""
+    assert process.stdin is not None
+    process.stdin.write(what + b"\n")
+    process.stdin.flush()
+
+
+@pytest.mark.parametrize("letter", [b"k", b"K"], ids=["by one side", "by both sides"])
+def test_renewed_keys_lose_nothing(
+    connect: Connect, openssl_server: Callable[[str], tuple[str, Popen[bytes]]], letter: bytes
+) -> None:
+    """TLS 1.3 may change its keys at any time; messages before and after that arrive."""
+    address, process = openssl_server("-tls1_3")
+    connection = connect(address)
+    connection.send("before")
+    printed_until(process, b"before")
+    order(process, letter)
+    for number in range(3):
+        connection.send(f"after-{number}")
+        printed_until(process, f"after-{number}".encode())
+
+
+@pytest.mark.parametrize("is_refused", [True, False], ids=["refused", "allowed"])
+def test_no_message_is_lost_in_silence_when_tls_is_to_be_agreed_on_anew(
+    connect: Connect,
+    openssl_server: Callable[[str], tuple[str, Popen[bytes]]],
+    authority: Authority,
+    is_refused: bool,
+) -> None:
+    """TLS 1.2 lets a server ask for that; a message arrives, or an error says that it may not."""
+    address, process = openssl_server("-tls1_2")
+    context = client_context(authority.file)
+    assert context.options & ssl.OP_NO_RENEGOTIATION
+    if not is_refused:
+        context.options &= ~ssl.OP_NO_RENEGOTIATION
+    connection = connect(address, tls=context)
+    connection.send("before")
+    printed_until(process, b"before")
+    order(process, b"R")
+    if isinstance(connection, telex.sync.Connection):  # the other reads by itself
+        assert isinstance(connection._driver, ClientDriver)
+        assert select.select([connection._driver.socket], [], [], PATIENCE)[0]
+    try:
+        for number in range(3):
+            connection.send(f"after-{number}")
+        connection.close(1.0)
+    except ConnectionClosedError:
+        return
+    printed_until(process, b"after-2")

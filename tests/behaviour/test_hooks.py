@@ -127,7 +127,8 @@ def test_an_observer_that_raises_decides_nothing(
     assert counts["connected"] == counts["disconnected"] == len(server.events.peers)
     assert counts["handler_started"] == counts["handler_ended"] > 1
     assert counts["message_failed"] == 1
-    assert set(counts) == {event for event in vars(Observer) if not event.startswith("_")}
+    events = {event for event in vars(Observer) if not event.startswith("_")}
+    assert set(counts) == events - {"stalled"}  # nobody waits for the other here
     assert sorted(server.events.gone) == sorted(peer.address for peer in server.events.peers)
 
 

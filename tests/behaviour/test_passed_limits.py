@@ -152,7 +152,7 @@ def test_messages_that_a_peer_does_not_read(
         wait_until(lambda: failures, "whoever sends is told")
     assert isinstance(ending, ConnectionClosedError)
     assert (ending.by, ending.code) == ("us", "overloaded")
-    assert bound < ending.unsent <= bound + size + 200
+    assert bound < ending.unsent <= bound + size + 500  # the error that ends it is unsent too
     assert failures[0].code == "overloaded"
 
 

@@ -11,9 +11,25 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 import telex.tls
-from telex import Application, Limits, Message, MessageProcessor, ProtocolError
+from telex import (
+    Application,
+    ConnectionClosedError,
+    Limits,
+    Message,
+    MessageProcessor,
+    Peer,
+    ProtocolError,
+)
 from telex.testing.serving import FrontEnd
-from tests.behaviour.stage import PATIENCE, RunningServer, Serve, name_of, receive_all, wait_until
+from tests.behaviour.stage import (
+    PATIENCE,
+    Pair,
+    RunningServer,
+    Serve,
+    name_of,
+    receive_all,
+    wait_until,
+)
 from tests.behaviour.transports import over_networks
 from tests.certificates import Authority
 from tests.encrypted import EncryptedSocket
@@ -220,3 +236,43 @@ def doing_again_and_again(what: Callable[[], object]) -> Iterator[None]:
     may_end.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_a_peer_that_was_far_too_slow_reads_why(
+    serve: Serve, sockets: ExitStack, authority: Authority
+) -> None:
+    """What is on its way is completed, and the reason arrives behind it."""
+    app = Application()
+    refused: list[ConnectionClosedError] = []
+
+    @app.on()
+    def flood(message: Message, peer: Peer) -> None:
+        try:
+            while True:
+                peer.send(bytes(1000))
+        except ConnectionClosedError as error:
+            refused.append(error.with_traceback(None))
+
+    server = serve(app, limits=Limits(high_water=16 * 1024))
+    sock = plug_in(server, sockets, authority)
+    name = name_of(sock)
+    sock.sendall(Message("x").to_bytes())
+    wait_until(lambda: refused, "the peer is refused")
+    assert (refused[0].by, refused[0].code) == ("us", "overloaded")
+    *_messages, last = receive_all(sock)
+    assert (last.kind, last.content["code"]) == ("error", "overloaded")
+    sock.close()
+    ending = server.ending_of(name)
+    assert isinstance(ending, ConnectionClosedError)
+    assert ending.code == "overloaded"
+    assert ending.unsent > MEBIBYTE
+
+
+def test_a_stream_that_stops_inside_a_message_was_ended_by_the_peer(pair: Pair) -> None:
+    """A server that cuts a client off cannot say more, and the client is not to blame."""
+    with pair() as (client, peer):
+        peer.sendall(Message("x" * 1000).to_bytes()[:500])
+        peer.close()
+        with pytest.raises(ConnectionClosedError, match="the stream ended after 500 bytes") as told:
+            client.receive(PATIENCE)
+        assert (told.value.by, told.value.code) == ("peer", "closed")

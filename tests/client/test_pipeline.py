@@ -13,8 +13,9 @@ from telex import (
     Message,
     RemoteError,
     RequestTimeoutError,
+    TelexError,
 )
-from telex.client.pipeline import Pipeline
+from telex.client.pipeline import FIRST_PATIENCE, Pipeline
 from telex.connection.connection import Connection
 from telex.conversation.conversation import Conversation
 from telex.conversation.greeting import Greeting
@@ -45,6 +46,13 @@ class Stage:
         self.move()
 
 
+def take_answer(pipeline: Pipeline) -> Message | TelexError:
+    """Take the first answer, as a front-end does."""
+    answer = pipeline.first_answer()
+    pipeline.under_way.popleft()
+    return answer
+
+
 def is_time_to_ask(pipeline: Pipeline) -> bool:
     """Say whether a pipeline wants to send more before an answer is taken."""
     return pipeline.is_time_to_ask
@@ -62,12 +70,15 @@ def test_half_is_sent_while_the_other_half_is_answered(stage: Stage) -> None:
     source: Iterator[object] = iter(range(100))
     pipeline.ask(pipeline.next_batch(source), now=0.0)
     assert len(pipeline.under_way) == 8
-    assert pipeline.room == 0
+    assert pipeline.is_full
     stage.answer(8)
-    assert not is_time_to_ask(pipeline)
-    assert [reply.content for reply in pipeline.ready_replies()] == [0, 1, 2, 3]
+    for number in range(4):
+        assert not is_time_to_ask(pipeline)
+        answer = take_answer(pipeline)
+        assert isinstance(answer, Message)
+        assert answer.content == number
     assert is_time_to_ask(pipeline)
-    assert pipeline.room == 4
+    assert len(pipeline.next_batch(source)) == 4
 
 
 def test_each_batch_has_its_time(stage: Stage) -> None:
@@ -76,12 +87,13 @@ def test_each_batch_has_its_time(stage: Stage) -> None:
     source: Iterator[object] = iter(range(8))
     pipeline.ask(pipeline.next_batch(source), now=10.0)
     stage.answer(2)
-    assert list(pipeline.ready_replies())
+    take_answer(pipeline)
+    take_answer(pipeline)
     pipeline.ask(pipeline.next_batch(source), now=11.0)
     assert pipeline.deadline == 15.0
     stage.answer(4)
     while pipeline.under_way[0].id <= 4:
-        pipeline.take_answer()
+        take_answer(pipeline)
     assert pipeline.deadline == 16.0
     assert len(pipeline._deadlines) == 1, "nothing is kept of batches that are over"
 
@@ -96,7 +108,7 @@ def test_what_goes_wrong_stands_in_its_place(stage: Stage) -> None:
     stage.server.answer(in_parts.id, Message("part"), more=True)
     stage.server.answer(answered.id, Message("answer"))
     stage.move()
-    kinds = [type(pipeline.take_answer()) for _ in range(4)]
+    kinds = [type(take_answer(pipeline)) for _ in range(4)]
     assert kinds[:2] == [RemoteError, ContentError]
     assert issubclass(kinds[2], Message)
     assert kinds[3] is RequestTimeoutError
@@ -114,10 +126,10 @@ def test_what_came_before_a_failure_is_asked(stage: Stage) -> None:
     batch = pipeline.next_batch(source())
     assert [message.content for message in batch] == [0]
     assert isinstance(pipeline.failure, LookupError)
-    assert pipeline.room == 0
+    assert not is_time_to_ask(pipeline)
     pipeline.ask(batch, now=0.0)
     stage.answer(1)
-    answer = pipeline.take_answer()
+    answer = take_answer(pipeline)
     assert isinstance(answer, Message)
     assert answer.content == 0
 
@@ -127,6 +139,62 @@ def test_nothing_is_asked_of_a_connection_that_has_ended(stage: Stage) -> None:
     pipeline = Pipeline(stage.connection, None, 8)
     pipeline.ask(pipeline.next_batch(iter([1, 2])), now=0.0)
     stage.connection.close(0.0)
-    assert all(isinstance(pipeline.take_answer(), ConnectionClosedError) for _ in range(2))
+    assert all(isinstance(take_answer(pipeline), ConnectionClosedError) for _ in range(2))
     with pytest.raises(ConnectionClosedError):
         pipeline.ask([Message(3)], now=0.0)
+
+
+def test_a_source_that_takes_its_time_is_asked_for_little_at_once(stage: Stage) -> None:
+    """Batches grow while they come fast; after a slow one the next answer is waited for."""
+    pipeline = Pipeline(stage.connection, None, 8, at_hand=False)
+    source: Iterator[object] = iter(range(100))
+    sizes = []
+    for took in (0.0, 0.0, 0.0, 0.0, 0.5, 0.0):
+        batch = pipeline.next_batch(source)
+        sizes.append((len(batch), pipeline.patience))
+        pipeline.ask(batch, 0.0, took)
+        stage.answer(len(batch))
+        assert is_time_to_ask(pipeline) is not bool(pipeline.patience)
+        while pipeline.under_way:
+            take_answer(pipeline)
+    assert sizes == [
+        (1, FIRST_PATIENCE),
+        (1, FIRST_PATIENCE),
+        (2, 0.0),
+        (4, 0.0),
+        (8, 0.0),
+        (1, 0.5),
+    ]
+
+
+def test_what_was_taken_from_an_interrupted_source_is_asked_later(stage: Stage) -> None:
+    """Ctrl-C in the source loses none of the requests that came from it before."""
+
+    class Source(Iterator[object]):
+        def __init__(self) -> None:
+            self.numbers = iter(range(4))
+            self.is_interrupted = False
+
+        def __next__(self) -> object:
+            number = next(self.numbers)
+            if number == 2 and not self.is_interrupted:
+                self.is_interrupted = True
+                raise KeyboardInterrupt
+            return number
+
+    pipeline = Pipeline(stage.connection, None, 8)
+    source = Source()
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.next_batch(source)
+    assert [message.content for message in pipeline.next_batch(source)] == [0, 1, 3]
+
+
+def test_nothing_is_left_of_what_is_given_up(stage: Stage) -> None:
+    """Calls that are not answered are for the conversation to abandon; no more is asked."""
+    pipeline = Pipeline(stage.connection, None, 8)
+    pipeline.ask(pipeline.next_batch(iter([1, 2])), now=0.0)
+    stage.answer(1)
+    assert [call.id for call in pipeline.give_up()] == [2]
+    assert not pipeline.under_way
+    assert not is_time_to_ask(pipeline)
+    pipeline.raise_failure()

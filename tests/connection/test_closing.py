@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message
-from telex.connection.closing import LINGER_BYTES, LINGER_SECONDS, SILENT_SECONDS
+from telex.connection.closing import (
+    LINGER_BYTES,
+    LINGER_SECONDS,
+    MOST_BEFORE_REFUSAL,
+    SILENT_SECONDS,
+    UNWANTED_SECONDS,
+)
 from telex.conversation.states import Phase
-from tests.connection.pump import Pair, Served
+from tests.connection.layers import MaskingLayer
+from tests.connection.pump import Layers, Pair, Served
+
+LAYERS: dict[str, Callable[[], Layers]] = {
+    "plain": lambda: (None, None),
+    "layered": lambda: (MaskingLayer(is_server=False), MaskingLayer(is_server=True)),
+}
 
 CUT = ConnectionClosedError("us", "no more patience", code="overloaded")
 
@@ -75,6 +89,8 @@ def test_a_client_that_only_gave_requests_up_ends_when_everything_is_sent() -> N
         assert pair.client.connection.ending.gave_up
         assert pair.client.connection.ending.overdue_error(10) is None
         pair.settle()
+        assert pair.client.connection.next_deadline == pair.now + UNWANTED_SECONDS
+        pair.wait(UNWANTED_SECONDS)
         assert pair.client.ending is not None
         assert pair.client.ending.is_good
 
@@ -89,9 +105,10 @@ def test_a_client_that_gave_requests_up_ends_when_its_plain_messages_are_read() 
     assert pair.client.conversation.unconfirmed == 1
     pair.client.connection.close(pair.now)
     pair.settle()
+    assert pair.client.conversation.unconfirmed == 0
+    pair.wait(UNWANTED_SECONDS)
     assert pair.client.ending is not None
     assert pair.client.ending.is_good
-    assert pair.client.conversation.unconfirmed == 0
 
 
 def test_a_client_that_gave_requests_up_waits_a_second_for_a_peer_that_reads_nothing() -> None:
@@ -210,17 +227,57 @@ def test_a_refused_peer_is_told_and_waited_for() -> None:
     assert unseen.code == "overloaded"
 
 
-def test_a_peer_that_is_refused_behind_unsent_output_is_cut_off() -> None:
-    """It would read the reason behind everything else, and may never come to it."""
-    pair = Pair(room=10)
-    pair.server.connection.send(Message(bytes(100)))
-    pair.server.transmit()
+def refuse_behind(pair: Pair, *sizes: int) -> None:
+    """Have the server refuse its peer while messages of these sizes are unsent, in a batch each."""
+    for size in sizes:
+        pair.server.connection.send(Message(bytes(size)))
+        pair.server.transmit()
+    pair.server.connection.send(Message("not even handed to the output"))
     pair.server.connection.refuse("overloaded", "there is no room", pair.now)
+
+
+@pytest.mark.parametrize("layered", LAYERS)
+def test_a_peer_that_is_refused_behind_a_little_output_reads_that_and_the_reason(
+    layered: str,
+) -> None:
+    """Nothing of what was sent is lost."""
+    pair = Pair(room=10, layers=LAYERS[layered]())
+    pair.settle()
+    refuse_behind(pair, 100, 200)
+    pair.settle()
+    assert [len(message.body) for message in pair.client.received][:2] == [100, 200]
+    assert pair.client.conversation.farewell is not None
+    assert pair.client.conversation.farewell.code == "overloaded"
+
+
+def test_a_peer_that_is_refused_behind_much_output_reads_one_batch_and_the_reason() -> None:
+    """What is on its way is completed, and everything behind that is lost, and counted."""
+    pair = Pair(room=10)
+    refuse_behind(pair, 100, MOST_BEFORE_REFUSAL, 300)
+    assert pair.server.connection.unsent < 1_000
+    pair.settle()
+    assert [len(message.body) for message in pair.client.received] == [100]
+    assert pair.client.conversation.farewell is not None
+    assert pair.client.conversation.farewell.code == "overloaded"
+    assert pair.server.ending is not None
+    assert pair.server.ending.unsent > MOST_BEFORE_REFUSAL + 300
+    assert "there is no room" in str(pair.server.ending.final_error)
+
+
+@pytest.mark.parametrize("layered", LAYERS)
+def test_a_peer_that_is_refused_within_long_content_is_cut_off(layered: str) -> None:
+    """It would read the reason behind all of that; so it is told by the end alone."""
+    pair = Pair(room=10, layers=LAYERS[layered]())
+    pair.settle()
+    refuse_behind(pair, MOST_BEFORE_REFUSAL)
     assert pair.server.connection.is_finished
     pair.server.work()
     assert pair.server.ending is not None
-    assert pair.server.ending.unsent > 0
+    assert pair.server.ending.unsent > MOST_BEFORE_REFUSAL
     assert "there is no room" in str(pair.server.ending.final_error)
+    pair.settle()
+    assert pair.client.ending is not None
+    assert pair.client.ending.closed_error().by == "peer"
 
 
 def test_what_a_refused_peer_sent_and_nobody_handled_is_counted() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message
-from telex.connection.connection import BACKLOG_FACTOR, Connection
+from telex.connection.backlog import BACKLOG_FACTOR
+from telex.connection.connection import Connection
 from telex.connection.unread import INBOX_SIZE
 from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.greeting import Greeting
@@ -214,9 +215,12 @@ def test_a_peer_that_reads_far_too_slowly_is_cut_off() -> None:
     for _ in range(2):
         with pytest.raises(ConnectionClosedError, match="it reads far too slowly") as caught:
             server.send(Message("x"))
-        assert caught.value.code == "overloaded"
-    assert server.is_finished
+        assert (caught.value.by, caught.value.code) == ("us", "overloaded")
     assert not server.closing.can_answer
+    pair.server.way.room = 1 << 20
+    pair.settle()
+    assert pair.client.conversation.farewell is not None
+    assert pair.client.conversation.farewell.code == "overloaded"
 
 
 def test_what_a_connection_holds_is_known_and_let_go_of() -> None:

@@ -228,3 +228,73 @@ def test_an_end_without_unsent_bytes_stays_so() -> None:
     output.discard()
     output.add([b"late"])
     assert ending.unsent == 0
+
+
+def lost(error: OSError | None = None) -> ConnectionClosedError:
+    """Return the error for a peer that went without a goodbye."""
+    gone = ConnectionClosedError("peer", "it reset the connection")
+    gone.__cause__ = error
+    return gone
+
+
+@pytest.mark.parametrize("cause", [None, ConnectionResetError(104, "reset")])
+def test_a_peer_that_just_leaves_loses_nothing(cause: OSError | None) -> None:
+    """Between messages, with all that it asked answered, nothing is lost by that."""
+    ending, conversation, _ = ending_of(new_server())
+    tell(conversation, Message("x", kind="request", id=1))
+    conversation.answer(1, Message("y"))
+    conversation.data_to_send()
+    ending.break_with(lost(cause))
+    ending.reach()
+    assert ending.final_error is not None
+    assert not ending.has_loss
+
+
+def test_an_end_without_an_error_loses_nothing() -> None:
+    """There is nothing that anybody could be told."""
+    assert not ending_of()[0].has_loss
+
+
+@pytest.mark.parametrize("what", ["message", "request", "output", "unhandled"])
+def test_what_is_missing_when_a_peer_leaves_is_lost(what: str) -> None:
+    """A message that was cut, an answer, bytes that were not sent, or a message that waited."""
+    ending, conversation, output = ending_of(new_server())
+    if what == "message":
+        conversation.receive_data(Message("x").to_bytes()[:-1])
+    elif what == "request":
+        tell(conversation, Message("x", kind="request", id=1))
+    elif what == "output":
+        output.add([b"unsent"])
+    else:
+        ending.dropped = 1
+    ending.break_with(lost(BrokenPipeError(32, "broken pipe")))
+    ending.reach()
+    assert ending.has_loss
+
+
+def test_a_peer_that_said_goodbye_wants_no_answers() -> None:
+    """What it does not take after that is its own choice; what it sent before counts."""
+    ending, conversation, output = ending_of(new_server())
+    tell(conversation, Message("x", kind="request", id=1))
+    tell(conversation, Message({"code": "closed"}, kind="close"))
+    output.add([b"unsent"])
+    ending.break_with(lost())
+    assert not ending.has_loss
+    ending.dropped = 1
+    assert ending.has_loss
+
+
+@pytest.mark.parametrize("how", ["mistake", "refusal", "network", "peer"])
+def test_what_was_refused_or_failed_is_a_loss(how: str) -> None:
+    """Whether by this side, by the peer, or by the network between them."""
+    ending, conversation, _ = ending_of(new_server())
+    if how == "mistake":
+        conversation.receive_data(b"\0\0")
+    elif how == "refusal":
+        conversation.fail(ConnectionClosedError("us", "too many", code="overloaded"))
+    elif how == "network":
+        ending.break_with(lost(TimeoutError(110, "timed out")))
+    else:
+        tell(conversation, error("overloaded"))
+        ending.break_with(lost())
+    assert ending.has_loss

@@ -5,12 +5,13 @@ Each test of a layer's own steps runs with one that a test can read; TLS is test
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import telex.tls
-from telex import Application, Limits, Message
+from telex import Application, ConnectionClosedError, Limits, Message
 from telex.connection.closing import LINGER_BYTES
 from telex.connection.connection import Connection
 from telex.connection.layer import Layer
@@ -167,6 +168,29 @@ def test_what_was_said_before_an_error_of_the_layer_is_lost_and_counted() -> Non
     pair.server.transmit()
     assert bytes(pair.server.way.data) == b"!"
     assert pair.server.connection.ending.unsent > len("too late")
+
+
+class BreakingLayer(MaskingLayer):
+    """A layer that breaks as soon as something is to be sent through it."""
+
+    def encode(self, pieces: Sequence[bytes]) -> list[bytes]:
+        """Break."""
+        self.error = ConnectionClosedError("us", "no key is left")
+        return [b"half of a frame"]
+
+
+def test_what_breaks_the_layer_is_lost_and_told() -> None:
+    """Nothing of it travels, and whoever sends next gets the reason."""
+    pair = Pair(layers=(MaskingLayer(is_server=False), BreakingLayer(is_server=True)))
+    pair.settle()
+    server = pair.server.connection
+    server.send(Message("too late"))
+    pair.server.transmit()
+    assert bytes(pair.server.way.data) == b""
+    assert not server.is_open
+    assert server.ending.unsent > len("too late")
+    with pytest.raises(ConnectionClosedError, match="no key is left"):
+        server.check_open()
 
 
 def test_a_peer_without_the_layer_is_told_in_plain_bytes() -> None:

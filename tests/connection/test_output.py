@@ -110,3 +110,22 @@ def test_what_goes_after_the_discard_is_not_lost() -> None:
     assert (output.size, output.sent, output.lost) == (0, 2, 3)
     with pytest.raises(ValueError, match=r"^4 bytes cannot have been sent of 0$"):
         output.forget(4)
+
+
+def test_output_is_shortened_to_the_batch_that_is_sent_first() -> None:
+    """Wherever the network has come to, and whatever pieces the batches consist of."""
+    batches = [[b"abc", b"def"], [b"ghi"], [b"jkl", b"mno"]]
+    for sent, left in ((0, "abcdef"), (4, "ef"), (6, "ghi"), (8, "i"), (9, "jklmno"), (14, "o")):
+        output = Output()
+        for batch in batches:
+            output.add(batch)
+        output.forget(sent)
+        assert not output.shorten(len(left) - 1)
+        assert output.size == 15 - sent
+        assert output.shorten(len(left))
+        assert b"".join(output.offered()) == left.encode()
+        assert (output.size, output.lost) == (len(left), 15 - sent - len(left))
+        output.add([b"pqr"])
+        assert b"".join(output.offered()) == left.encode() + b"pqr"
+        output.forget(output.size)
+        assert (output.size, output.held) == (0, 0)

@@ -23,7 +23,7 @@ import telex.tls
 from telex import Application, ConnectionClosedError, Limits, Message, Refusal, TelexError
 from telex.application.peer import Peer
 from telex.application.run import Run
-from telex.connection.connection import BACKLOG_FACTOR
+from telex.connection.backlog import BACKLOG_FACTOR
 from telex.conversation.calls import Call
 from telex.conversation.greeting import Greeting
 from telex.security.tls_layer import TlsLayer

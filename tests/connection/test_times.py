@@ -8,6 +8,7 @@ import math
 import pytest
 
 from telex import Limits, Message, RequestTimeoutError
+from telex.connection.closing import LINGER_SECONDS
 from telex.connection.unread import INBOX_SIZE, STALL_SECONDS
 from telex.conversation.greeting import Greeting
 from tests.connection.pump import Pair
@@ -135,3 +136,54 @@ def test_a_program_that_takes_nothing_is_told_and_its_calls_end(
     assert isinstance(waiting.error, RequestTimeoutError)
     assert done.error is None
     assert client.next_deadline == math.inf
+
+
+def wait_in_steps(pair: Pair, seconds: float) -> None:
+    """Let time pass, with a look several times a second."""
+    for _ in range(int(seconds * 4)):
+        pair.wait(0.25)
+
+
+def test_a_peer_that_takes_nothing_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """By a warning of a client; a server says it with the address of the peer."""
+    pair = Pair(room=10)
+    pair.client.takes = pair.server.takes = False
+    for end in pair.ends:
+        end.way.is_silent = False
+        end.way.room = 0
+        end.connection.send(Message(bytes(5_000)))
+    wait_in_steps(pair, LINGER_SECONDS - 1)
+    assert pair.server.connection.take_stall() == 0
+    wait_in_steps(pair, 2)
+    assert 5_000 < pair.server.connection.take_stall() < 5_200
+    assert pair.server.connection.take_stall() == 0
+    wait_in_steps(pair, 2 * LINGER_SECONDS)
+    assert pair.server.connection.take_stall() == 0
+    [warning] = [record for record in caplog.records if record.name == "telex.client"]
+    assert "the peer has taken nothing for 5 s: 5,1" in warning.getMessage()
+
+
+def test_a_client_that_was_away_blames_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing was sent while nobody was in a method of the blocking client."""
+    pair = Pair(room=0)
+    pair.client.connection.send(Message(bytes(5_000)))
+    pair.client.transmit()
+    for _ in range(5):
+        pair.now += 2 * LINGER_SECONDS
+        pair.client.look_at_clock()
+    assert not caplog.records
+
+
+def test_output_that_moves_is_no_stall() -> None:
+    """The time begins anew with each byte that goes, and with each output after a pause."""
+    pair = Pair(room=10)
+    pair.server.connection.send(Message(bytes(100)))
+    pair.settle()
+    wait_in_steps(pair, 2 * LINGER_SECONDS)
+    pair.server.way.room = 0
+    pair.server.connection.send(Message(bytes(100)))
+    wait_in_steps(pair, LINGER_SECONDS - 1)
+    pair.server.way.room = 10
+    pair.settle()
+    wait_in_steps(pair, LINGER_SECONDS - 1)
+    assert pair.server.connection.take_stall() == 0

@@ -976,7 +976,8 @@ def test_a_stream_that_ends_inside_a_message_is_an_error() -> None:
     assert "the stream ended after" in failure_of(client)
     assert isinstance(call.error, ConnectionClosedError)
     assert "the stream ended after" in call.error.reason
-    assert client.closed_error().code == "bad-message"
+    assert (client.closed_error().by, client.closed_error().code) == ("peer", "closed")
+    assert [message.content["code"] for message in sent_by(client)[1:]] == ["bad-message"]
 
 
 def test_a_lost_connection_fails_what_was_waited_for() -> None:

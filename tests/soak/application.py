@@ -42,7 +42,10 @@ class Done:
 
     def handle(self, message: Message) -> dict[str, Any]:
         """Count a request, if it is one of the ledger; return the answer to it."""
-        number: int = message.content["number"]
+        content = message.content
+        number = content.get("number") if isinstance(content, dict) else None
+        if not isinstance(number, int):  # a client that speaks garbage
+            raise Refusal("no-number", ON_PURPOSE)
         if number > 0:
             with self._lock:
                 self.handled += 1

@@ -21,8 +21,12 @@ from tests.soak.process import Process, ProcessFailedError
 FrontEnd = Literal["sync", "asyncio", "uvloop"]
 
 _TOKEN: Final = "a token that all good clients know"
-_SLACK: Final = {f"{counters.OBJECTS}telex.wire.header.HeaderFields": 1024 + 64}
-"""By how much counters may grow: headers that were read are remembered, up to this bound."""
+_SLACK: Final = {
+    f"{counters.OBJECTS}telex.wire.header.HeaderFields": 1024 + 64,
+    f"{counters.OBJECTS}telex.log._Budget": 1024,
+}
+"""By how much counters may grow: headers that were read, and peers that caused log lines, are
+remembered up to these bounds."""
 
 _SHORT: Final = 60.0
 _SHORT_SLACK: Final = {counters.MEMORY[0]: 8 * 1024}

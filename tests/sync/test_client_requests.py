@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,13 +15,13 @@ from telex import (
     RequestTimeoutError,
     WaitTimeoutError,
 )
+from telex.client.deadlines import moment_in
 from telex.client.pipeline import Pipeline
 from telex.connection import unread
 from telex.conversation.calls import Call
 from telex.sync import Connection
 from telex.sync.client_driver import ClientDriver
-from telex.sync.deadlines import moment_in
-from telex.sync.pipeline import answers_to
+from telex.sync.pipeline import Answers
 from tests.answering import Answerer, echo
 from tests.sync.answering import answering
 from tests.sync.stage import PATIENCE, driver_of, wait_until
@@ -39,7 +40,7 @@ def test_nothing_is_kept_of_batches_that_are_over() -> None:
     with answering(echo) as (connection, _):
         pipeline = Pipeline(driver_of(connection).connection, PATIENCE, 8)
         under_way = pipeline.under_way
-        answers = answers_to(iter(range(2_000)), driver_of(connection), pipeline)
+        answers = Answers(driver_of(connection), iter(range(2_000)), pipeline)
         with ThreadPoolExecutor(1) as other:
             reading = other.submit(connection.receive, PATIENCE)
             for number in range(2_000):
@@ -54,12 +55,17 @@ def test_nothing_is_kept_of_batches_that_are_over() -> None:
 
 def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors, answers in parts and answers too late stand in their places."""
-    wait_for = ClientDriver.wait_for
+    wait = ClientDriver.wait
 
-    def wait_in_time(driver: ClientDriver, call: Call, deadline: float | None) -> bool:
+    def wait_in_time(
+        driver: ClientDriver,
+        is_ready: Callable[[], object],
+        deadline: float | None = None,
+        awaited: Call | None = None,
+    ) -> bool:
         """Have all the time there is for those that are answered."""
-        is_answered = call.id != 6
-        return wait_for(driver, call, moment_in(PATIENCE) if is_answered else deadline)
+        is_answered = awaited is not None and awaited.id != 6
+        return wait(driver, is_ready, moment_in(PATIENCE) if is_answered else deadline, awaited)
 
     def answer_some(answerer: Answerer, messages: list[Message]) -> None:
         for message in messages:
@@ -70,7 +76,7 @@ def test_one_failure_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -
             elif message.content != 5:
                 answerer.answer(message, message.content)
 
-    monkeypatch.setattr(ClientDriver, "wait_for", wait_in_time)
+    monkeypatch.setattr(ClientDriver, "wait", wait_in_time)
     with answering(answer_some) as (connection, _):
         answers = list(connection.request_many(range(7), timeout=0.2))
         expected = {1: RemoteError, 3: ContentError, 5: RequestTimeoutError}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, TypedDict, assert_type
 
@@ -279,7 +279,7 @@ async def asyncio_client() -> None:
         async for part in connection.request_parts("", subject="list"):
             assert_type(part, Message[Any])
         results = connection.request_many(["ada", "bob"])
-        assert_type(results, AsyncGenerator[Message[Any] | TelexError, None])
+        assert_type(results, telex.asyncio.Answers)
         assert_type(connection.ending, ConnectionClosedError | None)
     assert_type(await telex.asyncio.connect("tcp://127.0.0.1:7766"), telex.asyncio.Connection)
     async for again in telex.asyncio.reconnecting("tcp://127.0.0.1:7766"):

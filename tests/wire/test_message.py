@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import gc
+import json
 import pickle
 import sys
 import typing
@@ -211,11 +212,41 @@ def test_names_of_headers_are_text_whatever_was_written_before() -> None:
 
 
 def test_messages_know_about_how_much_memory_they_take() -> None:
-    """Body and headers count, and headers count with what becomes of them when they are read."""
+    """Body and headers count: small headers as the objects that they are, large ones as JSON."""
     small = received(Message(b""))
     assert received(Message(b"x" * 10_000)).memory_size == small.memory_size + 10_000
-    written = Message(b"", headers={str(n): n for n in range(1_000)})
-    assert received(written).memory_size > small.memory_size + 10 * len(written.to_bytes())
+    for count in (10, 1_000):
+        written = Message(b"", headers={str(n): n for n in range(count)})
+        more = received(written).memory_size - small.memory_size
+        assert len(written.to_bytes()) - len(small.to_bytes()) < more < 2_500 + 10 * count
+
+
+LARGE_HEADERS = {
+    "long": {"text": "x" * 3_000},
+    "nested": {"lists": [[[]]] * 100, "objects": {"a": {"b": {}}}},
+    "many": {str(number): number for number in range(1_000)},
+}
+
+
+@pytest.mark.parametrize("order", ["as Telex writes", "any order"])
+@pytest.mark.parametrize("headers", LARGE_HEADERS.values(), ids=LARGE_HEADERS)
+def test_large_headers_are_read_when_they_are_asked_for(
+    headers: dict[str, Any], order: str
+) -> None:
+    """Which is no difference to whoever reads, changes, copies or sends them on."""
+    block = {"subject": "s", **headers, "content-length": 0}
+    if order == "any order":
+        block = {"content-length": 0, "subject": "s", **headers}
+    text = json.dumps(block, separators=(",", ":")).encode()
+    message = MessageProcessor().receive_bytes(len(text).to_bytes(2, "big") + text)
+    assert message is not None
+    assert message.headers == headers
+    assert message.subject == "s"
+    assert received(message) == message == copy.copy(message)
+    message.headers["new"] = 1
+    assert received(message).headers == {**headers, "new": 1}
+    message.headers = {}
+    assert received(message).headers == {}
 
 
 def test_headers_are_the_messages_own() -> None:

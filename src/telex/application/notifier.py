@@ -39,6 +39,7 @@ class Notifier:
         "message_failed",
         "message_received",
         "message_sent",
+        "stalled",
     )
 
     def __init__(self, observers: Iterable[Observer]) -> None:
@@ -51,6 +52,7 @@ class Notifier:
         self.message_failed: Final = _notified("message_failed", everybody)
         self.message_sent: Final = _notified("message_sent", everybody)
         self.data_sent: Final = _notified("data_sent", everybody)
+        self.stalled: Final = _notified("stalled", everybody)
         self.disconnected: Final = _notified("disconnected", everybody)
         self.follows_handlers: Final = bool(self.handler_started or self.handler_ended)
         """Whether anybody is notified when handlers begin or end."""

@@ -63,5 +63,8 @@ class Observer:
     def data_sent(self, peer: Peer, size: int) -> None:
         """``size`` bytes, counted before encryption, were taken to be sent to the peer."""
 
+    def stalled(self, peer: Peer, unsent: int) -> None:
+        """The peer has taken nothing of ``unsent`` bytes for 5 s; told once for a connection."""
+
     def disconnected(self, peer: Peer, error: TelexError | None) -> None:
         """The connection is closed; ``error`` is the reason, or None if it was closed normally."""

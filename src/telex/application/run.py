@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TURN_SECONDS: Final = 0.001
 """How long the handlers of one connection are called before other connections have their turn."""
 
-RUN_BYTES: Final = 512
+RUN_BYTES: Final = 256
 """Bytes of memory that a run takes besides its message, while it waits for a thread."""
 
 TASK_BYTES: Final = 4096

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.server_driver import ServerDriver
+from telex.network.os_errors import reason_of
 from telex.server import acceptor
+from telex.server.acceptor import logger
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,12 +43,22 @@ class Acceptor(acceptor.Acceptor):
         driver = ServerDriver(self._server, sock, name)
         task = loop.create_task(loop.connect_accepted_socket(lambda: driver, sock))
         self.opening.add(task)
-        task.add_done_callback(self.opening.discard)
+        task.add_done_callback(partial(self._is_in, sock))
 
     def rest(self) -> None:
         """Accept nothing for a moment."""
         self._stop()  # a server that ends accepts once more, also while this rests
         self._resting = self._server.loop.call_later(acceptor.REST_SECONDS, self.start)
+
+    def _is_in(self, sock: socket.socket, task: asyncio.Task[object]) -> None:
+        """Forget the making of a transport, which may have failed."""
+        self.opening.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        sock.close()
+        if not isinstance(error, OSError):
+            raise error
+        logger.debug("a connection ended before it was served: %s", reason_of(error))
 
     def _stop(self) -> None:
         if self._resting is not None:

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Final
 from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.dialing import dial
 from telex.asyncio.parts import Parts
-from telex.asyncio.pipeline import answers_of
-from telex.asyncio.waiting import moment_in
+from telex.asyncio.pipeline import Answers
+from telex.asyncio.waiting import check_loop
 from telex.client.answers import answer_of, late_error, late_ping_error
 from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
+from telex.client.deadlines import moment_in
 from telex.client.options import ClientOptions
-from telex.client.pipeline import Pipeline
+from telex.client.pipeline import Pipeline, is_at_hand
 from telex.client.preparing import prepared
-from telex.errors import ConnectionClosedError, TelexError, WaitTimeoutError
+from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.seconds import timeout_of
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import (
-        AsyncGenerator,
         AsyncIterator,
         Callable,
         Iterable,
@@ -145,9 +145,9 @@ class Connection:
             await driver.room()
         if not connection.is_open:
             raise connection.ending.closed_error()
-        self._conversation.send(message)
         if not driver.is_turn_due:
             driver.turn_soon()
+        self._conversation.send(message)
 
     async def send_many(self, messages: Iterable[object] | AsyncIterable[object]) -> None:
         """Send the messages, or contents, of an iterable or asynchronous iterable.
@@ -163,16 +163,13 @@ class Connection:
         items = prepared(self._prepare, messages)
         has_more = True
         while has_more:
-            if self._connection.must_send_first:
-                await driver.room()
-            driver.check_open()
+            await driver.ready_to_say()
             batch: list[Message] = []
             try:
                 has_more = self._conversation.fill(batch, items)
             finally:
                 if self._connection.is_open:  # else the next check tells
                     self._conversation.send_many(batch)
-                    driver.turn_soon()
 
     async def request(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -193,9 +190,9 @@ class Connection:
         if connection.must_send_first and not await driver.room(deadline):
             raise late_error(message.subject, timeout)
         driver.check_open()
-        call = self._conversation.request(message)
         if not driver.is_turn_due:
             driver.turn_soon()
+        call = self._conversation.request(message)
         if not await driver.wait_for(call, deadline):
             raise late_error(call.subject, timeout)
         return call.reply or answer_of(call, connection)
@@ -206,7 +203,7 @@ class Connection:
         *,
         timeout: float | None = None,
         most: int = 256,
-    ) -> AsyncGenerator[Message | TelexError, None]:
+    ) -> Answers:
         """Send the requests of an iterable or asynchronous iterable; give the answers in order.
 
         The iterable gives messages or contents. At most ``most`` requests are unanswered at a time,
@@ -217,13 +214,18 @@ class Connection:
         this raises the exception of the iterable, ContentError for a request that cannot be sent,
         or ConnectionClosedError if some requests could not be sent.
 
+        An asynchronous iterable runs in a task of its own, ahead of the answers. Any other one
+        keeps the event loop waiting. If it takes its time, fewer requests are sent together, and
+        answers are waited for between them: at most for as long as the iterable took for the last
+        requests.
+
             async for answer in connection.request_many(["ada", "bob"]):
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
-        pipeline = Pipeline(self._connection, timeout, most)
+        pipeline = Pipeline(self._connection, timeout, most, at_hand=is_at_hand(requests))
         if isinstance(requests, AsyncIterable):
-            return answers_of(pipeline, self._prepared_later(requests), self._driver)
-        return answers_of(pipeline, prepared(self._prepare, requests), self._driver)
+            return Answers(self._driver, self._prepared_later(requests), pipeline)
+        return Answers(self._driver, prepared(self._prepare, requests), pipeline)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -247,6 +249,7 @@ class Connection:
         """
         driver = self._driver
         driver.check_open()
+        check_loop(driver.loop, "connection")
         deadline = moment_in(timeout)
         begin = time.perf_counter()
         call = self._conversation.ping()
@@ -293,17 +296,18 @@ class Connection:
         peer reports an error, or when the connection is lost. ``timeout`` is for everything
         together, in seconds: raises WaitTimeoutError if the peer has not closed by then, because
         the peer may not have read everything. If requests were abandoned, their handlers may still
-        keep the peer busy: then wait until the peer has read all plain messages, at most 1 s after
-        the last byte is sent, and raise no WaitTimeoutError. A second call has no effect. If the
-        task is cancelled, the connection is closed at once.
+        keep the peer busy: then wait until the peer has read all plain messages and 0.1 s more, at
+        most 1 s after the last byte is sent, and raise no WaitTimeoutError. A second call has no
+        effect. If the task is cancelled, the connection is closed at once.
         """
         driver, ending = self._driver, self._connection.ending
         deadline = moment_in(timeout)
-        if driver.is_closing:
+        if driver.is_closing or driver.is_inherited:  # in a forked process: the owner closes
             await driver.gone(deadline)
             return
-        driver.close()
+        check_loop(driver.loop, "connection")
         try:
+            driver.close()
             is_gone = await driver.gone(deadline)
             error = ending.unseen_error() or (None if is_gone else ending.overdue_error(timeout))
         finally:
@@ -325,14 +329,16 @@ class Connection:
     ) -> None:
         if exception is None:
             await self.close()
-        elif isinstance(exception, Exception):
-            try:
+            return
+        try:  # the exception on its way to the caller matters more
+            if isinstance(exception, Exception):
                 await self.close(PATIENCE_AFTER_ERROR)
-            except TelexError as problem:
-                log_failed_close(self.peer_address, problem, exception)
-        else:
-            self._driver.close()
-            self._driver.end()
+            else:
+                check_loop(self._driver.loop, "connection")
+                self._driver.close()
+                self._driver.end()
+        except Exception as problem:  # noqa: BLE001 - logged
+            log_failed_close(self.peer_address, problem, exception)
 
     async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncIterator[Message]:
         async for item in items:

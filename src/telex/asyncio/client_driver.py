@@ -7,14 +7,15 @@ connection. What users call is ``client``'s.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.driver import Driver
-from telex.asyncio.waiting import Waiters, until, wake
+from telex.asyncio.timer import Timer
+from telex.asyncio.waiting import Waiters, check_loop, until, wake
 from telex.client.answers import raise_error_of
+from telex.network.fork import belongs_to_this_process, give_up_connection, lead_nowhere
 
 if TYPE_CHECKING:
     import socket
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
     from telex.wire.message import Message
-
-_LATE_SECONDS: Final = 0.05
-"""How late the timer may be before the loop counts as held up."""
-
-_TICK: Final = 0.001
-"""The shortest time that uvloop waits. It polls at least once in that time."""
 
 
 class ClientDriver(Driver):
@@ -37,7 +32,7 @@ class ClientDriver(Driver):
     """
 
     __slots__ = (
-        "_armed_for",
+        "__weakref__",
         "_gone",
         "_has_received_rest",
         "_is_plain",
@@ -45,6 +40,7 @@ class ClientDriver(Driver):
         "_timer",
         "arrivals",
         "is_closing",
+        "is_inherited",
         "is_opening",
         "is_turn_due",
     )
@@ -56,6 +52,8 @@ class ClientDriver(Driver):
         self.arrivals: Final = Waiters(loop)
         self.is_closing: bool = False
         """Whether the program has closed the connection."""
+        self.is_inherited: bool = False
+        """Whether the connection belongs to the process that this one was forked from."""
         self.is_opening: bool = True
         """Whether somebody waits in ``established`` or ``welcomed``, or is about to."""
         self.is_turn_due: bool = False
@@ -65,16 +63,17 @@ class ClientDriver(Driver):
         self._has_received_rest = False
         # Where there is a layer, it may have to answer what has come.
         self._is_plain: Final = connection.is_established
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_for = math.inf
+        self._timer: Final = Timer(loop, self._look)
+        belongs_to_this_process(self)
 
     # What tasks wait for
 
     async def room(self, deadline: float | None = None) -> bool:
         """Wait until more may be sent; return whether that was before ``deadline``.
 
-        To be called where the connection ``must_send_first``. Deadlines are times of the loop.
+        To be called where the connection ``must_send_first``.
         """
+        check_loop(self.loop, "connection")
         connection = self.connection
         if not connection.is_backed_up:
             self.turn()
@@ -84,10 +83,11 @@ class ClientDriver(Driver):
                 return False
         return True
 
-    async def wait_for(self, call: Call, deadline: float | None) -> bool:
+    async def wait_for(self, call: Call, deadline: float | None, *, gives_up: bool = True) -> bool:
         """Wait until something of an answer is here; abandon the call if that is not all of it.
 
-        Returns whether something came before ``deadline``.
+        Returns whether something came before ``deadline``. A call of which nothing came goes on
+        unless the caller ``gives_up``.
         """
         if call.is_done:
             return True
@@ -101,7 +101,7 @@ class ClientDriver(Driver):
         finally:
             connection = self.connection
             connection.unread.expect_no_more(call)
-            if not call.is_done:
+            if call.reply is None and (gives_up or call.is_in_parts):
                 connection.conversation.abandon(call)
 
     async def established(self) -> None:
@@ -133,11 +133,30 @@ class ClientDriver(Driver):
         if not self.connection.is_open:
             raise self.connection.ending.closed_error()
 
+    def check_owner(self) -> None:
+        """Raise ConnectionClosedError where the connection belongs to another process."""
+        if self.is_inherited:
+            raise self.connection.ending.closed_error()
+
+    async def ready_to_say(self) -> None:
+        """Wait until more may be said, all of which is sent in this turn of the loop.
+
+        Raises ConnectionClosedError when nothing more can be sent.
+        """
+        if self.connection.must_send_first:
+            await self.room()
+        self.check_open()
+        self.turn_soon()
+
     def turn_soon(self) -> None:
-        """Send what was said, when all tasks that are ready now have said theirs."""
+        """Send what is said, when all tasks that are ready now have said theirs.
+
+        Call it before something is said: it raises RuntimeError in another event loop.
+        """
         if not self.is_turn_due:
-            self.is_turn_due = True
+            check_loop(self.loop, "connection")
             self.loop.call_soon(self.turn)
+            self.is_turn_due = True
 
     def take_message(self) -> Message:
         """Take the next message, of which there must be one."""
@@ -173,6 +192,12 @@ class ClientDriver(Driver):
         self.connection.finish()
         self.abort()
 
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the connection to the process that this one was forked from."""
+        self.is_inherited = self.is_lost = True
+        lead_nowhere((self.socket.fileno(),))
+        give_up_connection(self.connection, why)
+
     # What the transport tells
 
     def opened(self) -> None:
@@ -206,8 +231,7 @@ class ClientDriver(Driver):
     def lost(self) -> None:
         """Tell everybody who waits that the connection has ended."""
         self.connection.finish()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         for waiters in (self.arrivals, self._room, self._gone):
             waiters.wake()
 
@@ -226,32 +250,14 @@ class ClientDriver(Driver):
             self._room.wake()
         self.read_if_wanted()
         deadline = connection.next_deadline
-        if deadline < self._armed_for:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._armed_for = deadline
-            delay = max(deadline - time.monotonic(), 0.0) + _TICK
-            self._timer = self.loop.call_later(delay, self._look_if_awake)
-
-    def _look_if_awake(self) -> None:
-        """Look at the clock; after the next poll, where the loop was kept from polling.
-
-        What has come meanwhile is received first, so that the peer is not blamed. uvloop runs
-        timers before it polls.
-        """
-        if time.monotonic() - self._armed_for > _LATE_SECONDS:
-            self._timer = self.loop.call_later(_TICK, self._look)
-        else:
-            self._look()
+        if deadline < self._timer.moment:
+            self._timer.set(deadline)
 
     def _look(self) -> None:
         """Do what is due by the clock."""
         if self.is_lost:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._armed_for = math.inf
+        self._timer.cancel()
         self.connection.handle_deadline(time.monotonic())
         self.transmit()
         self._decide()

@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 from telex.asyncio.client_driver import ClientDriver
-from telex.asyncio.waiting import moment_in, until, wake
+from telex.asyncio.waiting import until, wake
 from telex.client.attempts import Attempts
+from telex.client.deadlines import moment_in
 from telex.client.options import handshake_error
 from telex.client.race import Race
 from telex.errors import ConnectionClosedError

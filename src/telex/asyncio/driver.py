@@ -102,11 +102,11 @@ class Driver(asyncio.BufferedProtocol):
         """Read on, or leave what comes to wait in the network."""
         is_wanted = self.connection.wants_to_read
         if is_wanted is not self._is_reading and not (self.is_lost or self._transport.is_closing()):
-            self._is_reading = is_wanted
             if is_wanted:
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+            self._is_reading = is_wanted
 
     def abort(self) -> None:
         """Close the transport at once; what was not sent is lost."""

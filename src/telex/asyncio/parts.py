@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from telex.asyncio.waiting import Waiters, moment_in
+from telex.asyncio.waiting import Waiters
+from telex.client.deadlines import moment_in
 from telex.client.parts import PartsOfAnswer
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ class Parts:
             raise StopAsyncIteration
         driver.check_open()
         if answer.call is None:
-            answer.ask()
             driver.turn_soon()
+            answer.ask()
         assert answer.call is not None
         return answer.call
 

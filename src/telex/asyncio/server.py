@@ -18,10 +18,12 @@ from telex.asyncio.acceptor import Acceptor
 from telex.asyncio.awaitable_context import Opening
 from telex.asyncio.server_loop import ServerLoop
 from telex.asyncio.signals import handling
-from telex.asyncio.waiting import wake
+from telex.asyncio.waiting import check_loop, wake
 from telex.log import safe_logger
+from telex.network.fork import belongs_to_this_process, empty_selector, lead_nowhere
 from telex.network.lookup import call_in_thread
 from telex.observation.serving import open_observed
+from telex.server.driver import leave_connections_to_owner
 from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
 
@@ -114,6 +116,8 @@ class Server:
         self._ending: asyncio.Task[None] | None = None
         self._hooks: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[bool] = server.loop.create_future()
+        self._why_foreign: str | None = None
+        belongs_to_this_process(self)
 
     def __repr__(self) -> str:
         return f"<telex.asyncio.Server at {self.address}>"
@@ -140,7 +144,9 @@ class Server:
         signal for which the loop has a handler already (``loop.add_signal_handler``) is left to
         that, and ``handle_signals=False`` leaves all of them alone.
         """
+        self._check_owner()
         server = self._server
+        check_loop(server.loop, "server")
         actions = signal_actions(
             handle_signals, server.registry.tls, self._end_by_signal, server.calls.post
         )
@@ -153,6 +159,7 @@ class Server:
         It accepts no more, finishes what it has received, says goodbye to every peer, and gives
         them ``limits.drain_timeout`` to take what is theirs.
         """
+        self._check_owner()
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the server with it
             self._server.loop.call_soon_threadsafe(self._begin_ending)
 
@@ -161,8 +168,12 @@ class Server:
 
         Cancelled while it waits, it cuts off what is left. Called by a handler or a shutdown hook
         it does not wait: the server waits for those. Handlers that are at work after
-        ``limits.drain_timeout`` are cancelled, and not waited for if they do not end soon.
+        ``limits.drain_timeout`` are cancelled, and not waited for if they do not end soon. In a
+        forked process this has no effect.
         """
+        if self._why_foreign is not None:
+            return
+        check_loop(self._server.loop, "server")
         self._begin_ending()
         task = asyncio.current_task()
         if task is self._hooks or task in self._server.tasks:
@@ -183,6 +194,24 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the server to the process that this one was forked from."""
+        self._why_foreign = why
+        empty_selector(getattr(self._server.loop, "_selector", None))  # of asyncio's own loops
+        lead_nowhere([acceptor.socket.fileno() for acceptor in self._acceptors])
+        self._server.calls.leave_to_owner(why)
+        leave_connections_to_owner(self._server.registry, why)
+        if not self._ended.done():  # the loop goes on in a process that a handler has forked
+            self._ended.set_exception(self._foreign_error())
+            self._ended.exception()  # which nobody needs to see
+
+    def _check_owner(self) -> None:
+        if self._why_foreign is not None:
+            raise self._foreign_error()
+
+    def _foreign_error(self) -> RuntimeError:
+        return RuntimeError(f"the server cannot be used here: {self._why_foreign}")
 
     def _begin_ending(self) -> None:
         if self._ending is None:

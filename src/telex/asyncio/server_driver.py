@@ -70,13 +70,18 @@ class ServerDriver(Driver, driver.ServerDriver):
     def flush_soon(self) -> None:
         """Take a turn when those who are ready now have done what they do."""
         if not self._turn_is_due:
-            self._turn_is_due = True
             self._server.call_soon(self._due_turn)
+            self._turn_is_due = True
 
     def refuse(self, code: str, why: str) -> None:
         """Tell the peer why it is not served, and end the connection."""
         self.connection.refuse(code, why, monotonic())
         self.turn()
+
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the connection to the process that this one was forked from."""
+        self._has_ended = True
+        super().leave_to_owner(why)
 
     # What the transport tells
 

@@ -7,11 +7,13 @@ ends is decided by ``server``. Nothing here is done for each message.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from asyncio import FIRST_COMPLETED
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, Final
 
+from telex.asyncio.timer import Timer
 from telex.asyncio.waiting import wake
 from telex.connection.times import LOOK_SECONDS
 from telex.log import safe_logger
@@ -25,15 +27,6 @@ if TYPE_CHECKING:
 
 CLEAN_UP_SECONDS: Final = 5.0
 """How long a handler that was cancelled may take to end."""
-
-_MOMENT: Final = 0.001
-"""Seconds: the shortest time of a timer. When it has passed, the loop has received once more."""
-
-_LATE_SECONDS: Final = 0.05
-"""How late the timer may come before the loop must receive what has come meanwhile.
-
-asyncio receives before it looks at its timers, uvloop after that.
-"""
 
 logger: Final = safe_logger("telex.server")
 
@@ -53,7 +46,7 @@ class ServerLoop:
         """Handlers at work."""
         self.is_cutting_off: bool = False
         """Whether handlers that are still at work have been cancelled."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Final = Timer(loop, self._look)
         self.nobody_left: Final[asyncio.Future[bool]] = loop.create_future()
         """Done when the server ends and the last connection has ended."""
 
@@ -71,7 +64,7 @@ class ServerLoop:
     def add(self, driver: ServedDriver) -> None:
         """Let a connection in; from now on its peer is held to its times."""
         self.registry.add(driver, time.monotonic())
-        if self._timer is None:
+        if self._timer.moment == math.inf:
             self._start_timer()
 
     def remove(self, driver: ServedDriver) -> None:
@@ -80,27 +73,15 @@ class ServerLoop:
         registry.remove(driver)
         if registry.drivers:
             return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.cancel()
         if registry.is_ending:
             wake(self.nobody_left)
 
     def _start_timer(self) -> None:
-        due_at = time.monotonic() + LOOK_SECONDS
-        self._timer = self.loop.call_later(
-            LOOK_SECONDS, self._look, due_at, context=self.context.copy()
-        )
+        self._timer.set(time.monotonic() + LOOK_SECONDS, self.context.copy())
 
-    def _look(self, due_at: float) -> None:
-        """Hold all peers to their times; receive first where the loop was at something else."""
-        now = time.monotonic()
-        if now - due_at > _LATE_SECONDS:
-            self._timer = self.loop.call_later(_MOMENT, self._look_now)
-        else:
-            self._look_now()
-
-    def _look_now(self) -> None:
+    def _look(self) -> None:
+        """Hold all peers to their times."""
         self._start_timer()
         self.registry.handle_deadlines(time.monotonic())
 

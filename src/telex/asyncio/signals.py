@@ -11,6 +11,8 @@ import signal
 import weakref
 from typing import TYPE_CHECKING, Final
 
+from telex.network.fork import belongs_to_this_process
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator, Mapping
@@ -27,10 +29,19 @@ class _Signal:
         self._number: Final = number
         self._previous: Final = signal.getsignal(number)
         loop.add_signal_handler(number, self._call_all)
+        belongs_to_this_process(self)
 
     def restore(self, loop: AbstractEventLoop) -> None:
         """Have the signal do what it did before."""
         loop.remove_signal_handler(self._number)
+        signal.signal(self._number, self._previous or signal.SIG_DFL)
+
+    def leave_to_owner(self, why: str) -> None:
+        """Have the signal do in a forked process what it did before.
+
+        Else it would be told to the process that this one was forked from.
+        """
+        signal.set_wakeup_fd(-1)
         signal.signal(self._number, self._previous or signal.SIG_DFL)
 
     def _call_all(self) -> None:

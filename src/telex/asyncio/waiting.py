@@ -7,9 +7,8 @@ waited for is not known here.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
-
-from telex.seconds import timeout_of
 
 
 class Waiters:
@@ -22,7 +21,8 @@ class Waiters:
         self._futures: set[asyncio.Future[bool]] = set()
 
     async def wait(self, deadline: float | None = None) -> bool:
-        """Wait to be woken; return whether that was before ``deadline``, a time of the loop."""
+        """Wait to be woken; return whether that was before ``deadline``."""
+        check_loop(self._loop, "connection")
         future = self._loop.create_future()
         self._futures.add(future)
         try:
@@ -46,19 +46,24 @@ async def until(future: asyncio.Future[bool], deadline: float | None) -> bool:
     """Wait for a future; return False when ``deadline`` comes first."""
     if deadline is None:
         return await future
-    timer = future.get_loop().call_at(deadline, wake, future, False)
+    timer = future.get_loop().call_later(deadline - time.monotonic(), wake, future, False)
     try:
         return await future
     finally:
         timer.cancel()
 
 
-def moment_in(seconds: float | None) -> float | None:
-    """Return the time of the loop that is ``seconds`` away; None, for ever, stays None.
+def check_loop(loop: asyncio.AbstractEventLoop, what: str) -> None:
+    """Raise RuntimeError unless ``loop`` is running here: it is the one that ``what`` belongs to.
 
-    Raises what ``timeout_of`` raises.
+    Whatever is given to another loop would happen at some other time, or never.
     """
-    if seconds is None:
-        return None
-    timeout = timeout_of(seconds)
-    return None if timeout is None else asyncio.get_running_loop().time() + timeout
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is not loop:
+        raise RuntimeError(
+            f"the {what} belongs to the event loop {loop!r}, and is used in {running!r}; "
+            f"right would be a {what} that is opened in the loop where it is used"
+        )

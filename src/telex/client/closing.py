@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from telex.log import safe_logger
-
-if TYPE_CHECKING:
-    from telex.errors import TelexError
 
 PATIENCE_AFTER_ERROR: Final = 1.0
 """Seconds that closing may take after an exception."""
@@ -15,6 +12,6 @@ PATIENCE_AFTER_ERROR: Final = 1.0
 logger: Final = safe_logger("telex.client")
 
 
-def log_failed_close(peer_address: str, problem: TelexError, exception: BaseException) -> None:
+def log_failed_close(peer_address: str, problem: Exception, exception: BaseException) -> None:
     """Log what went wrong with closing, which nobody is told otherwise."""
     logger.warning("%s: %s, after a %s", peer_address, problem, type(exception).__name__)

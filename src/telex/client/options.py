@@ -14,7 +14,7 @@ from telex.conversation.greeting import Greeting, check_room
 from telex.errors import AddressError, ConnectError, ConnectionClosedError, TelexError
 from telex.limits import Limits
 from telex.network.os_errors import reason_of
-from telex.security.tls import client_context
+from telex.security.tls import certified_name, client_context
 from telex.security.tls_layer import TlsLayer
 from telex.version import __version__
 from telex.wire.received import with_body
@@ -63,7 +63,9 @@ class ClientOptions:
         if self._greeting.is_wanted:
             with_body(self._greeting.hello(self.limits))
         self._tls: Final = client_context() if is_encrypted and tls is None else tls
-        self._server_name: Final = server_hostname or self.address.host
+        self._server_name: Final = (
+            certified_name(server_hostname or self.address.host) if is_encrypted else ""
+        )
 
     def connection(self, now: float) -> Connection:
         """Make this side's end of a connection that was opened."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.connection.ending import Ending, what_was_cut
 from telex.connection.output import Output
+from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.conversation import Conversation
 from telex.conversation.states import Phase
 from telex.errors import ConnectionClosedError
@@ -24,6 +25,14 @@ LINGER_SECONDS: Final = 5.0
 SILENT_SECONDS: Final = 1.0
 """How long the end of a peer is awaited that has everything and need not end: this side shuts down,
 or gave up what the peer may be working on."""
+
+MOST_BEFORE_REFUSAL: Final = 2 * BATCH_SIZE
+"""Bytes of output that are sent before the error that ends everything. More would keep memory, and
+keep the peer from the error for long."""
+
+UNWANTED_SECONDS: Final = 0.1
+"""The same where the peer is known to have read all plain messages: its end would be good to have,
+so that it meets no reset, and what it may work on is not wanted."""
 
 LINGER_BYTES: Final = 64 * 1024 * 1024
 """Bytes that a peer may send after the end. To close while the peer sends would reset the
@@ -129,6 +138,16 @@ class Closing:
         return self._conversation.is_over or (self.is_leaving and self.output_ended)
 
     @property
+    def unsent(self) -> i64:
+        """Bytes of the output that the network has not taken."""
+        return self._output.size
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the network has yet to take output."""
+        return self._output.size > 0
+
+    @property
     def has_unsent_after_goodbye(self) -> bool:
         """Whether the peer has said its last, and has yet to take what it is sent."""
         phase = self._conversation.phase
@@ -162,8 +181,8 @@ class Closing:
                 conversation.close("shutting-down", "the server is shutting down")
             elif conversation.phase is _FINISHING:
                 conversation.close("closed", "everything is answered")
-        if self.output_ended and self._is_useless_to_wait:
-            self.is_cut = True
+        if self.output_ended and self._only_given_up_is_open:
+            self.linger_until = min(self.linger_until, now + UNWANTED_SECONDS)
         if conversation.phase is _FAILED and not self.is_refused:
             self.is_refused = True
             self.linger_until = now + LINGER_SECONDS
@@ -196,18 +215,29 @@ class Closing:
         else:
             self.ending.break_with(error)
 
-    def refuse(self, error: ConnectionClosedError) -> None:
+    def refuse(self, error: ConnectionClosedError, *, has_layer: bool) -> None:
         """Fail with this error, or end at once where the peer cannot be told so.
 
-        It would read the error behind other output, or after the last message of this side.
+        The peer reads the error behind the messages that are on their way, so that only a little
+        output can stay before it. The rest is lost; a layer's records can only be sent as they are.
         """
-        if self._output.size:
+        conversation, output = self._conversation, self._output
+        if not conversation.is_over and self._has_little_output(has_layer):
+            conversation.fail(error)
+            return
+        if output.size:
             self.ending.break_with(error)
-            self.is_cut = True
-        elif self._conversation.is_over:
-            self.is_cut = True
-        else:
-            self._conversation.fail(error)
+        self.is_cut = True
+
+    def _has_little_output(self, has_layer: bool) -> bool:
+        """Lose what is not on its way, where that helps; return whether little output is left."""
+        conversation, output = self._conversation, self._output
+        if output.size + conversation.bytes_to_send <= MOST_BEFORE_REFUSAL:
+            return True
+        if has_layer or not output.shorten(MOST_BEFORE_REFUSAL):
+            return False
+        output.lose(conversation.data_to_send())
+        return True
 
     def cut_off(self, error: ConnectionClosedError, *, can_tell: bool) -> None:
         """Wait for nothing more. The reason is ``error``, unless the end has its own.
@@ -238,16 +268,16 @@ class Closing:
         self.output_ended = True
         if self.is_refused:
             return
-        if self._is_useless_to_wait:
-            self.is_cut = True
+        if self._only_given_up_is_open:
+            self.linger_until = now + UNWANTED_SECONDS
         elif self.is_leaving or (self.is_closing and self.ending.gave_up):
             self.linger_until = now + SILENT_SECONDS
         elif not self.is_closing:
             self.linger_until = now + LINGER_SECONDS
 
     @property
-    def _is_useless_to_wait(self) -> bool:
-        """Whether the peer has read all that matters, and is busy with what nobody wants."""
+    def _only_given_up_is_open(self) -> bool:
+        """Whether the peer has read all plain messages, and may work on what nobody wants."""
         return self.is_closing and self.ending.gave_up and not self._conversation.unconfirmed
 
     def leave(self, now: float, *, can_tell: bool) -> None:
@@ -269,6 +299,10 @@ class Closing:
             self.linger_until = now + SILENT_SECONDS
         if self._ignored > LINGER_BYTES:
             self.is_cut = True
+
+    def note_reading(self) -> None:
+        """Begin anew to measure how long the peer takes nothing."""
+        self._seen_sent = -1
 
     def has_stopped_reading(self, now: float) -> bool:
         """Whether the peer took nothing of the rest of the output for ``LINGER_SECONDS``."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from telex.connection.backlog import Backlog
 from telex.connection.closing import Closing
 from telex.connection.ending import Ending
 from telex.connection.layer import Layer
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
     from telex.connection.output import Piece
 
-BACKLOG_FACTOR: Final = 256
-"""How many times ``high_water`` may be unsent where messages are sent without being asked for."""
-
 _NOTHING: Final[list[Piece]] = []
 
 
@@ -56,9 +54,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_high_water",
-        "_is_backed_up",
-        "_is_held_up",
+        "_backlog",
         "_is_reading",
         "_now",
         "_output",
@@ -88,20 +84,18 @@ class Connection:
         )
         self.unread: Final = Unread(limits, is_handled=serves)
         self._output: Final = Output()
+        self._backlog: Final = Backlog(self.conversation, self._output, limits)
         self.closing: Final = Closing(self.conversation, self._output)
         """The steps of the end that were taken; drivers look at them."""
         self._times: Final = Times(
             self.conversation, self.closing, self.unread, limits, serves=serves, now=now
         )
-        self._high_water: Final[i64] = limits.high_water
         self._serves: Final = serves
         self._wrapping: Wrapping | None = None
         if layer is not None:
             self._wrapping = Wrapping(layer, self.conversation, self.closing, self._output)
         self._now: float = now
         self._is_reading = True
-        self._is_backed_up = False
-        self._is_held_up = False
         self.handlers_running: int = 0
         self.bytes_at_work: int = 0
         self.said: i64 = 0
@@ -168,14 +162,13 @@ class Connection:
     def send(self, message: Message) -> None:
         """Send a plain message; see ``Conversation.send``.
 
-        A peer that has not taken ``BACKLOG_FACTOR`` times ``high_water`` bytes is cut off. Raises
+        A peer that has not taken ``BACKLOG_FACTOR`` times ``high_water`` bytes is refused. Raises
         ConnectionClosedError then, and when the connection has ended.
         """
         self.check_open()
-        if self.unsent > self._high_water * BACKLOG_FACTOR:
-            error = ConnectionClosedError("us", "it reads far too slowly", code="overloaded")
-            self.cut_off(error, self._now)
-            self.check_open()
+        if self._backlog.is_far_too_much:
+            self.refuse("overloaded", "it reads far too slowly", self._now)
+            raise self.ending.closed_error()
         self.conversation.send(message)
 
     def data_to_send(self) -> list[Piece]:
@@ -244,7 +237,9 @@ class Connection:
     def refuse(self, code: str, why: str, now: float) -> None:
         """Tell the peer why it is not served, and end when it knows; see ``Closing.refuse``."""
         self._now = now
-        self.closing.refuse(ConnectionClosedError("us", why, code=code))
+        error = ConnectionClosedError("us", why, code=code)
+        self.closing.refuse(error, has_layer=self._wrapping is not None)
+        self._advance_closing()
 
     def cut_off(self, error: ConnectionClosedError, now: float) -> None:
         """End at once, for this reason unless there is one; the peer is told where that can be."""
@@ -261,8 +256,8 @@ class Connection:
         return ending
 
     def check_open(self) -> None:
-        """Raise ConnectionClosedError when the connection has broken or was cut off."""
-        if self.closing.has_broken:
+        """Raise ConnectionClosedError when the connection has broken, was cut off or refused."""
+        if self.closing.has_broken or self.closing.is_refused:
             raise self.closing.ending.closed_error()
 
     @property
@@ -304,7 +299,7 @@ class Connection:
             self._is_reading
             and not self._output.size
             and not self.handlers_running
-            and not self._is_backed_up
+            and not self._backlog.was_too_much
             and self.unread.is_empty
             and self.conversation.is_at_rest
             and not self.closing.has_begun
@@ -313,20 +308,12 @@ class Connection:
     @property
     def is_backed_up(self) -> bool:
         """Whether so much output is unsent that nothing should be added, until half of it went."""
-        unsent = self._output.size
-        if unsent > self._high_water:
-            self._is_backed_up = True
-        elif unsent <= self._high_water // 2:
-            self._is_backed_up = False
-        return self._is_backed_up
+        return self._backlog.is_too_much
 
     @property
     def has_room(self) -> bool:
-        """Whether an answer in parts may go on: its parts never pause reading, if they are short.
-
-        Where output has paused reading, that goes on first, with a turn of its own.
-        """
-        return not self._is_held_up and self.unsent <= self._high_water // 2
+        """Whether an answer in parts may go on."""
+        return self._backlog.has_room
 
     @property
     def must_send_first(self) -> bool:
@@ -336,7 +323,7 @@ class Connection:
     @property
     def unsent(self) -> int:
         """Bytes that were handed over and that the network has not taken."""
-        return self._output.size + self.conversation.bytes_to_send
+        return self._backlog.size
 
     @property
     def sent(self) -> int:
@@ -386,11 +373,16 @@ class Connection:
         elif (error := self._times.late_handshake(now)) is not None:
             self.cut_off(error, now)
 
+    def take_stall(self) -> int:
+        """Return, once, how many bytes are unsent of which the peer has taken nothing for long."""
+        stall, self._times.stall = self._times.stall, 0
+        return stall
+
     # Inside
 
     def _may_read(self) -> bool:
         closing = self.closing
-        self._is_held_up = False
+        self._backlog.holds_reading_up = False
         if closing.input_ended or closing.is_cut:
             return False
         if closing.ignores_input or closing.is_closing:
@@ -401,14 +393,16 @@ class Connection:
             self.unread.look()
             return False
         conversation = self.conversation
-        if not self._serves or conversation.calls.open_requests > 0:
+        if conversation.calls.open_requests > 0:
             return True
+        if not self._serves:
+            return not self._backlog.is_owed_too_much
         if closing.output_lost and self.is_idle:
             return True  # nobody receives the answers, so pending requests never get fewer
         if self.unread.count and not self.handlers_running:
             return False  # what came is handled first, in the next turns
-        self._is_held_up = self.is_backed_up
-        return not (self._is_held_up or conversation.is_saturated)
+        self._backlog.holds_reading_up = self.is_backed_up
+        return not (self._backlog.holds_reading_up or conversation.is_saturated)
 
     def _take(self, data: bytes | memoryview) -> list[Message]:
         """Take bytes of the conversation."""
@@ -416,6 +410,8 @@ class Connection:
             self.closing.ignore(len(data), self._now)
             return []
         messages = self.conversation.receive_data(data)
+        if self._backlog.is_owed_far_too_much:
+            self.refuse("overloaded", "it does not take the answers to what it sends", self._now)
         return self._unless_closing(messages) if self.closing.is_closing else messages
 
     def _receive_wrapped(self, wrapping: Wrapping, data: bytes | memoryview) -> list[Message]:

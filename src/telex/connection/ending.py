@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from telex.connection.output import Output
 from telex.conversation.conversation import Conversation
 from telex.conversation.error_content import GOOD_ENDINGS, read_problem
+from telex.conversation.reasons import reason_of
 from telex.errors import (
     ConnectionClosedError,
     IncompleteMessageError,
@@ -174,15 +175,12 @@ class Ending:
     def closed_error(self) -> ConnectionClosedError:
         """Return a new error that says why the connection ended, which is told by that."""
         failure = self._failure
-        if isinstance(failure, ConnectionClosedError):
-            error = ConnectionClosedError(failure.by, failure.reason, code=failure.code)
+        if failure is None:
+            error = self._conversation.closed_error()
+        else:
+            error = reason_of(failure)
             if failure is self.broken:
                 error.reason += self._cut
-        elif failure is not None:
-            code: str = getattr(failure, "code", "bad-message")
-            error = ConnectionClosedError("us", str(failure), code=code)
-        else:
-            error = self._conversation.closed_error()
         return self.complete(error)
 
     def interrupted_error(self) -> ConnectionClosedError:

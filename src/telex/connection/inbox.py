@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from telex.wire.received import memory_of
+
 if TYPE_CHECKING:
     from telex.wire.message import Message
 
@@ -27,7 +29,7 @@ class Inbox:
 
     def add(self, messages: list[Message]) -> None:
         """Add what came with one piece."""
-        size = sum([message.memory_size for message in messages])
+        size = memory_of(messages)
         self.messages.extend(messages)
         self._added += len(messages)
         self._size += size

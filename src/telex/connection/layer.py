@@ -43,7 +43,8 @@ class Layer:
     def encode(self, pieces: Sequence[bytes]) -> list[bytes]:
         """Return the bytes to send for these bytes of the conversation, once it is established.
 
-        Unsent bytes of the layer itself come first: the order of both is the layer's.
+        Unsent bytes of the layer itself come first: the order of both is the layer's. Where this
+        breaks the layer, ``error`` is set, and what is returned is dropped.
         """
 
     @abstractmethod

@@ -21,4 +21,6 @@ def memory_of(processor: MessageProcessor, settled: int) -> int:
     """
     came = processor.bytes_buffered
     growing = max(came * _GROWING, came + processor.bytes_set_aside)
+    if processor.fields is not None:
+        growing += processor.fields.memory_size
     return int(settled * _SETTLED + growing)

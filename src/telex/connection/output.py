@@ -1,6 +1,7 @@
 """The outbox of a connection: bytes that were handed over and that the network has not taken.
 
-Pieces are kept as they are, in order, and never copied. The module decides nothing.
+Pieces are kept as they are, in order, and never copied. What is added at once is a batch of whole
+messages, or of whole records of a layer. The module decides nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Output:
     After ``discard()`` everything that is added is lost.
     """
 
-    __slots__ = ("_discards", "_pieces", "_whole", "lost", "sent", "size")
+    __slots__ = ("_discards", "_ends", "_first_end", "_pieces", "_whole", "lost", "sent", "size")
 
     def __init__(self) -> None:
         self.size: i64 = 0
@@ -36,6 +37,10 @@ class Output:
         self._pieces: list[Piece] = _NONE
         # The size of the piece that the first view shows a part of; 0 where the first is no view.
         self._whole: i64 = 0
+        # Where the batch ends that is sent first, counted from the beginning of the stream, and
+        # where the batches behind it end.
+        self._first_end: i64 = 0
+        self._ends: list[int] | None = None
 
     @property
     def held(self) -> int:
@@ -54,8 +59,12 @@ class Output:
             return
         if self.size:
             self._pieces += pieces
+            if self._ends is None:
+                self._ends = []
+            self._ends.append(self.sent + self.size + size)
         elif size:
             self._pieces = [*pieces]
+            self._first_end = self.sent + size
         self.size += size
 
     def lose(self, pieces: list[bytes]) -> None:
@@ -85,7 +94,10 @@ class Output:
         if not self.size:
             self._pieces = _NONE
             self._whole = 0
+            self._ends = None
             return
+        while self.sent >= self._first_end and self._ends is not None:
+            self._first_end = self._ends.pop(0)
         pieces = self._pieces
         count = 0
         while sent:
@@ -101,6 +113,27 @@ class Output:
             self._whole = 0
         del pieces[:count]
 
+    def shorten(self, most: i64) -> bool:
+        """Lose everything but the batch that is sent first, if that is at most ``most`` bytes.
+
+        Returns whether it is; otherwise nothing is lost.
+        """
+        left = self._first_end - self.sent
+        if left > most:
+            return False
+        kept: list[Piece] = []
+        size: i64 = 0
+        for piece in self._pieces:
+            if size >= left:
+                break
+            kept.append(piece)
+            size += len(piece)
+        self.lost += self.size - size
+        self.size = size
+        self._pieces = kept
+        self._ends = None
+        return True
+
     def discard(self) -> None:
         """Let go of everything, and of all that is added later."""
         self._discards = True
@@ -108,3 +141,4 @@ class Output:
         self.size = 0
         self._pieces = _NONE
         self._whole = 0
+        self._ends = None

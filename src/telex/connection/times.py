@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from telex.connection.closing import Closing
+from telex.connection.closing import LINGER_SECONDS, Closing
 from telex.connection.unread import STALL_SECONDS, Unread
 from telex.conversation.conversation import Conversation
 from telex.conversation.states import Phase
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 0.25
 """How often the times of the peer are looked at while one of them runs."""
+
+MOST_BETWEEN_LOOKS: Final = 1.0
+"""Seconds; after a longer time without a look, a program of its own was at work."""
 
 _GREETING: Final = Phase.GREETING  # found once: to look it up costs as much as a call
 
@@ -39,7 +42,9 @@ class Times:
         "_looked_at",
         "_opened_at",
         "_serves",
+        "_stall_was_told",
         "_unread",
+        "stall",
     )
 
     def __init__(
@@ -59,6 +64,9 @@ class Times:
         self._serves: Final = serves
         self._opened_at: Final[float] = now
         self._looked_at: float = now
+        self._stall_was_told = False
+        self.stall: i64 = 0
+        """At a server: unsent bytes of which nothing was taken for long, until that is told."""
 
     def next_deadline(self, *, is_established: bool) -> float:
         """Return when something is due next; infinity where nothing is waited for."""
@@ -90,24 +98,40 @@ class Times:
             self._end_stall()
         if now < self._looked_at + LOOK_SECONDS:
             return
+        is_late = now > self._looked_at + MOST_BETWEEN_LOOKS
         self._looked_at = now
         self._conversation.check_time(now, is_reading=is_reading, sent=sent, is_unsent=is_unsent)
         closing = self._closing
-        if closing.has_unsent_after_goodbye and closing.has_stopped_reading(now):
-            closing.ending.break_with(ConnectionClosedError("peer", "it does not read on"))
-            closing.is_cut = True
+        # A blocking client may have been away, and has sent nothing meanwhile.
+        if not closing.has_unsent or (is_late and not self._serves):
+            closing.note_reading()
+        elif closing.has_stopped_reading(now):
+            if closing.has_unsent_after_goodbye:
+                closing.ending.break_with(ConnectionClosedError("peer", "it does not read on"))
+                closing.is_cut = True
+            else:
+                self._note_output_stall()
 
     @property
     def _is_timed(self) -> bool:
         """Whether a time of the peer runs, or may begin to run without a call of the driver."""
         conversation = self._conversation
-        if conversation.wants_keepalive or self._closing.has_unsent_after_goodbye:
+        if conversation.wants_keepalive or self._closing.has_unsent:
             return True
         if not self._serves:
             return False
         if self._limits.idle_timeout is not None or conversation.bytes_buffered:
             return True
         return conversation.phase is _GREETING
+
+    def _note_output_stall(self) -> None:
+        """Say once that the peer takes nothing: whoever waits to send would wait unexplained."""
+        if self._stall_was_told:
+            return
+        self._stall_was_told = True
+        self.stall = self._closing.unsent
+        if not self._serves:  # a server tells with the peer's address
+            logger.warning("%s", what_stalls(self.stall))
 
     def _end_stall(self) -> None:
         """Say that nothing is taken; the answers that are awaited behind it cannot come."""
@@ -125,3 +149,8 @@ class Times:
             if not call.is_done:
                 call.end(RequestTimeoutError(f"{waiting} to be taken before it", STALL_SECONDS))
                 self._conversation.abandon(call)
+
+
+def what_stalls(unsent: int) -> str:
+    """Say that the peer takes nothing of so many unsent bytes."""
+    return f"the peer has taken nothing for {LINGER_SECONDS:g} s: {unsent:,} bytes are unsent"

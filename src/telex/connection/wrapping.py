@@ -82,8 +82,14 @@ class Wrapping:
                 output.lose(self._conversation.data_to_send())  # no layer is left to carry it
         elif layer.is_established:
             if self._conversation.bytes_to_send:
-                output.add(layer.encode(self._conversation.data_to_send()))
-            if closing.is_last_said:
+                pieces = self._conversation.data_to_send()
+                encoded = layer.encode(pieces)
+                if self.is_broken:
+                    output.lose(pieces)
+                    self.end_if_due()
+                else:
+                    output.add(encoded)
+            if closing.is_last_said and not self.is_broken:
                 layer.end()
         of_layer = layer.data_to_send()
         # Where it cannot be sent, it is no message that anybody would miss.

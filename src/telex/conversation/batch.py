@@ -23,6 +23,9 @@ BATCH_SIZE: Final = 64 * 1024
 """About how many bytes of messages go together. With their headers they stay below 128 KiB, from
 where on memory comes from the system anew each time, which costs more than the system call."""
 
+_BESIDE_BODY: Final = 64
+"""Bytes for which each message counts beside its body."""
+
 
 def fill(
     batch: list[Message], items: Iterator[object], outgoing: Outgoing, request_id: i64
@@ -42,7 +45,7 @@ def fill(
             check_is_plain(message)
             outgoing.check(message, None, message.id or 0, message.re or 0, message.more)
         batch.append(message)
-        room -= message.memory_size
+        room -= _BESIDE_BODY + len(message.body)
         if room <= 0:
             return True
     return False

@@ -18,7 +18,7 @@ from telex.conversation.greeting import Greeting
 from telex.conversation.handshake import Handshake
 from telex.conversation.mistakes import misplaced
 from telex.conversation.outgoing import Outgoing
-from telex.conversation.reasons import closed_error, reason_of, reason_said
+from telex.conversation.reasons import closed_error, code_of, reason_of, reason_said
 from telex.conversation.requests import PeerRequests
 from telex.conversation.states import TRANSITIONS, Phase, Step
 from telex.conversation.timeouts import Timeouts
@@ -48,7 +48,6 @@ class Conversation:
         "_has_conversed",
         "_high_water",
         "_keepalive",
-        "_outgoing",
         "_processor",
         "_reason",
         "_requests",
@@ -59,6 +58,7 @@ class Conversation:
         "farewell",
         "handshake",
         "identity",
+        "outgoing",
         "phase",
         "said",
         "wants_keepalive",
@@ -77,10 +77,10 @@ class Conversation:
         self._serves: Final = serves
         self._processor: Final = MessageProcessor(limits)
         self._timeouts: Final = Timeouts(self._processor, limits, now)
-        self._outgoing: Final = Outgoing(limits)
+        self.outgoing: Final = Outgoing(limits)
         self.calls: Final = Calls(limits.max_pending)
-        self._requests: Final = PeerRequests(limits, self._outgoing, self.calls, serves=serves)
-        self.handshake: Final = Handshake(greeting, limits, self._outgoing, serves=serves)
+        self._requests: Final = PeerRequests(limits, self.outgoing, self.calls, serves=serves)
+        self.handshake: Final = Handshake(greeting, limits, self.outgoing, serves=serves)
         self._has_conversed = False
         self._keepalive: Call | None = None
         self._reason: ConnectionClosedError | None = None
@@ -154,14 +154,14 @@ class Conversation:
         check_is_plain(message)
         if not self._can_answer() or (self.phase is Phase.FINISHING and not self._serves):
             raise self.closed_error()
-        self._outgoing.write(message, None, message.id or 0, message.re or 0, message.more)
+        self.outgoing.write(message, None, message.id or 0, message.re or 0, message.more)
         self.said += 1
 
     def fill(
         self, batch: list[Message], items: Iterator[object], *, as_requests: bool = False
     ) -> bool:
         """Move messages for one system call from ``items`` to an empty batch; see ``fill``."""
-        return fill(batch, items, self._outgoing, self.calls.next_id if as_requests else 0)
+        return fill(batch, items, self.outgoing, self.calls.next_id if as_requests else 0)
 
     def send_many(self, messages: list[Message]) -> None:
         """Send plain messages; those before one that raises, as ``send`` does, are sent."""
@@ -206,7 +206,7 @@ class Conversation:
             return
         if code in ENDING_CODES:  # without a request, these would end the conversation
             code, detail = "refused", f"{code}: {detail}"
-        self._outgoing.complain(code, detail, 0)
+        self.outgoing.complain(code, detail, 0)
 
     def close(self, code: str, reason: str) -> None:
         """Say close: nothing more will be sent.
@@ -216,7 +216,7 @@ class Conversation:
         if not self._can_send():
             return
         if self._has_conversed or code == "shutting-down":
-            self._outgoing.say_close(code, reason)
+            self.outgoing.say_close(code, reason)
         self._end(Step.WE_CLOSE, ConnectionClosedError("us", reason, code=code))
 
     def fail(self, error: TelexError) -> None:
@@ -225,13 +225,13 @@ class Conversation:
             return
         reason = reason_of(error)
         if self._can_send():
-            self._outgoing.say_last(reason.code, reason.reason)
+            self.outgoing.say_last(code_of(error), reason.reason)
         self.error = error
         self._end(Step.BREAKS, reason)
 
     def data_to_send(self) -> list[bytes]:
         """Return the bytes to send now, in order. They are not returned again."""
-        return self._outgoing.take()
+        return self.outgoing.take()
 
     # How things stand
 
@@ -266,7 +266,7 @@ class Conversation:
     @property
     def bytes_to_send(self) -> int:
         """Bytes that ``data_to_send`` would return."""
-        return self._outgoing.size
+        return self.outgoing.size
 
     @property
     def is_at_rest(self) -> bool:
@@ -274,14 +274,14 @@ class Conversation:
         return (
             self.phase is Phase.OPEN
             and self._requests.count == 0
-            and self._outgoing.size == 0
+            and self.outgoing.size == 0
             and self._processor.bytes_buffered == 0
         )
 
     @property
     def is_full(self) -> bool:
         """Whether output is over ``high_water``, so that no message should be handled now."""
-        return self._outgoing.size > self._high_water
+        return self.outgoing.size > self._high_water
 
     @property
     def bytes_buffered(self) -> int:
@@ -385,7 +385,7 @@ class Conversation:
             if message.id is None:
                 raise misplaced(message, "a ping must have an id, to be answered")
             if self._can_send():
-                self._outgoing.say(Message(b""), "pong", 0, message.id)
+                self.outgoing.say(Message(b""), "pong", 0, message.id)
         elif kind == "pong":
             if not self.calls.take_pong(message):
                 raise misplaced(message, "a pong must name a ping that has no answer yet")
@@ -397,7 +397,7 @@ class Conversation:
             self.handshake.take_welcome(message)
             self._step(Step.GREETED)
         elif self._can_send():
-            self._outgoing.complain("unsupported-kind", unknown_kind(kind), message.id or 0)
+            self.outgoing.complain("unsupported-kind", unknown_kind(kind), message.id or 0)
 
     def _take_hello(self, message: Message) -> None:
         self.handshake.take_hello(message, can_answer=self._can_send())
@@ -413,13 +413,13 @@ class Conversation:
 
     def _can_answer(self) -> bool:
         """Whether answers can be sent, also to requests before a mistake of the peer."""
-        return self._can_send() or self._outgoing.has_last_words
+        return self._can_send() or self.outgoing.has_last_words
 
     def _ask(self, message: Message, kind: str, *, is_test: bool = False) -> Call:
         """Send a message that the peer must answer, or a test. Raises as ``send`` does."""
         if not (self.is_open or is_test):
             raise self.closed_error()
-        self._outgoing.write(message, kind, self.calls.next_id, 0, False)
+        self.outgoing.write(message, kind, self.calls.next_id, 0, False)
         return self.calls.begin(message.subject, kind == "ping", self.said)
 
     def _end_as_peer_says(self, farewell: RemoteError) -> None:

@@ -35,6 +35,7 @@ class Outgoing:
         "_pieces",
         "_size",
         "_small",
+        "said_itself",
     )
 
     def __init__(self, limits: Limits) -> None:
@@ -45,6 +46,8 @@ class Outgoing:
         self._small: list[bytes] = []
         self._size: i64 = 0
         self._last_words: bytes = b""
+        self.said_itself: i64 = 0
+        """Bytes that the conversation said by itself, such as pongs, since this was set to 0."""
 
     @property
     def size(self) -> i64:
@@ -81,7 +84,9 @@ class Outgoing:
 
     def say(self, message: Message, kind: str, id: i64, re: i64) -> None:
         """Write a message of the conversation's own: these fit every peer, see ``greeting``."""
+        before = self._size
         self._add(message, message.body, kind, id, re, False, MAX_HEADER_BLOCK)
+        self.said_itself += self._size - before
 
     def complain(self, code: str, detail: str, re: i64) -> None:
         """Write an error, with as much of the detail as the peer takes."""

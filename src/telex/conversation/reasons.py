@@ -5,19 +5,31 @@ Each reason is a ConnectionClosedError. The conversation decides what follows fr
 
 from __future__ import annotations
 
-from telex.errors import ConnectionClosedError, RemoteError, TelexError
+from telex.errors import (
+    ConnectionClosedError,
+    IncompleteMessageError,
+    RemoteError,
+    TelexError,
+)
 
 
 def reason_of(error: TelexError) -> ConnectionClosedError:
     """Return the reason of an end that an error of this side or of the connection has caused.
 
     An error without a code means that the peer sent what is no message (wire format, "error
-    codes").
+    codes"). A stream that stops inside a message was ended by the peer, or on the way.
     """
     if isinstance(error, ConnectionClosedError):
         return closed_error(error, 0)
+    if isinstance(error, IncompleteMessageError):
+        return ConnectionClosedError("peer", str(error))
+    return ConnectionClosedError("us", str(error), code=code_of(error))
+
+
+def code_of(error: TelexError) -> str:
+    """Return the code with which a peer is told an error that it has caused."""
     code: str = getattr(error, "code", "bad-message")
-    return ConnectionClosedError("us", str(error), code=code)
+    return code
 
 
 def reason_said(farewell: RemoteError) -> ConnectionClosedError:

@@ -104,7 +104,7 @@ class SharedAddress:
             if not self._common and wanted.scheme != "unix":
                 self._reserved = _reserve(endpoints, wanted.port)
         except (OSError, UnicodeError) as error:
-            raise _refusal(wanted, error) from error
+            raise refusal(wanted, error) from error
         if not self._common and not self._reserved:
             self._common, _ = listen(wanted)
         port = (self._common + self._reserved)[0].port
@@ -120,7 +120,7 @@ class SharedAddress:
                 try:
                     listener = _open(endpoint, reserved.port, is_shared=True)
                 except OSError as error:
-                    raise _refusal(self.address, error) from error
+                    raise refusal(self.address, error) from error
                 opened.callback(listener.close)
                 own.append(listener)
             opened.pop_all()
@@ -162,7 +162,7 @@ def listen(address: Address) -> tuple[list[Listener], Address]:
         else:
             listeners = _open_all(endpoints, address.port)
     except (OSError, UnicodeError) as error:
-        raise _refusal(address, error) from error
+        raise refusal(address, error) from error
     return listeners, replace(address, port=listeners[0].port)
 
 
@@ -282,7 +282,7 @@ def _open(
             sock.listen(_BACKLOG)
         sock.setblocking(False)
         return Listener(sock)
-    except OSError:
+    except BaseException:
         sock.close()
         raise
 
@@ -296,20 +296,22 @@ def _passed(address: Address, endpoints: list[Endpoint]) -> list[Listener]:
     """
     taken: list[Listener] = []
     others: list[str] = []
-    for number in _descriptors_passed():
-        sock = socket.socket(fileno=os.dup(number))
-        if _is_connection(sock):
-            sock.close()
-            raise AddressError(
-                f"cannot listen on {address}: systemd has passed a socket that does not listen; "
-                f"right would be Accept=no in the socket unit"
-            )
-        if sock.type == socket.SOCK_STREAM and _is_one_of(sock, endpoints):
-            sock.setblocking(False)
-            taken.append(Listener(sock, owns_file=False))
-        else:
-            others.append(name_of(sock.getsockname()))
-            sock.close()
+    with contextlib.ExitStack() as opened:
+        for number in _descriptors_passed():
+            sock = socket.socket(fileno=os.dup(number))
+            opened.callback(sock.close)
+            if _is_connection(sock):
+                raise AddressError(
+                    f"cannot listen on {address}: systemd has passed a socket that does not "
+                    f"listen; right would be Accept=no in the socket unit"
+                )
+            if sock.type == socket.SOCK_STREAM and _is_one_of(sock, endpoints):
+                sock.setblocking(False)
+                taken.append(Listener(sock, owns_file=False))
+            else:
+                others.append(name_of(sock.getsockname()))
+                sock.close()
+        opened.pop_all()
     if others and not taken:
         logger.warning("systemd listens on %s, and not where it is wanted", ", ".join(others))
     return taken
@@ -380,7 +382,8 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _refusal(address: Address, error: Exception) -> AddressError:
+def refusal(address: Address, error: Exception) -> AddressError:
+    """Return the error for an address that cannot be listened on, with advice if there is any."""
     number = error.errno if isinstance(error, OSError) else None
     advice = ""
     if number == errno.EADDRINUSE:

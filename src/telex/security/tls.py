@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from telex.errors import CredentialsError
+from telex.errors import AddressError, CredentialsError
 from telex.log import safe_logger
 from telex.network.os_errors import reason_of
 
@@ -58,8 +58,7 @@ def server_context(
     CredentialsError.
     """
     context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
+    _harden(context)
     context.certificate = certificate
     context.key = key
     context.client_ca = client_ca
@@ -76,7 +75,7 @@ def client_context(
     for a server that demands a certificate from its clients. Raises CredentialsError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _harden(context)
     if ca is None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     else:
@@ -86,6 +85,31 @@ def client_context(
     elif key is not None:
         raise CredentialsError(str(key), "a key is of no use without its certificate")
     return context
+
+
+def certified_name(host: str) -> str:
+    """Return the name that the certificate of a server must have, for the host of its address.
+
+    That is without the dot at the end of a full name (RFC 6066, 3), and without the zone of an IPv6
+    address, which other machines do not know. Raises AddressError for what can be no name.
+
+    >>> certified_name("telex.example."), certified_name("fe80::1%eth0")
+    ('telex.example', 'fe80::1')
+    """
+    if ":" in host:
+        return host.partition("%")[0]
+    name = host.removesuffix(".")
+    try:
+        name.encode("idna")  # as ssl does, which compares what comes of it
+    except UnicodeError as error:
+        raise AddressError(f"no certificate can be for the name {host!r}: {error}") from error
+    return name
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    """Allow TLS 1.2 and later, and no renegotiation, which TLS 1.3 does not have any more."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
 
 
 def reload_certificates(context: ssl.SSLContext) -> bool:

@@ -24,6 +24,11 @@ _SLICE: Final = 64 * 1024
 
 _NOT_TLS: Final = "the client does not speak TLS, as this address demands; right would be tls://"
 
+_RENEGOTIATION: Final = (
+    "the peer asks to agree on TLS anew, which is not supported; "
+    "right would be TLS 1.3, or ssl.OP_NO_RENEGOTIATION in its context"
+)
+
 _HANDSHAKE_RECORD: Final = 0x16
 """The first byte of every TLS connection (RFC 8446, 5.1)."""
 
@@ -127,7 +132,9 @@ class TlsLayer(Layer):
             self.has_ended = True
             return
         by = "peer" if "ALERT" in (error.reason or "") else "us"
-        self.error = ConnectionClosedError(by, reason_of(error))
+        is_incomplete = isinstance(error, ssl.SSLWantReadError)
+        reason = _RENEGOTIATION if is_incomplete else reason_of(error)
+        self.error = ConnectionClosedError(by, reason)
         self.error.__cause__ = error
 
 

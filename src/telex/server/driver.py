@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from telex.network.fork import give_up_connection, lead_nowhere
 from telex.network.sockets import user_at_other_end
 from telex.server.handler_threads import HandlerDriver, HandlerThreads
 
@@ -65,9 +66,23 @@ class ServerDriver(HandlerDriver):
         """Tell the observers of a message that was sent without being asked for."""
         self._server.registry.tell_of_message(self.dispatcher.peer, message)
 
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the connection to the process that this one was forked from."""
+        lead_nowhere((self.socket.fileno(),))
+        give_up_connection(self.connection, why)
+
     def _handler_threads_in(self, context: Context) -> HandlerThreads:
         """Return what runs the handlers of this connection that block; made when it is needed."""
         dispatcher = self.dispatcher
         handler_threads = HandlerThreads(self, dispatcher, self._server.registry.threads, context)
         dispatcher.drop_unwanted = handler_threads.drop_unwanted
         return handler_threads
+
+
+def leave_connections_to_owner(registry: Registry, why: str) -> None:
+    """Leave all connections of a server to the process that this one was forked from."""
+    for driver in registry.drivers:
+        if isinstance(driver, ServerDriver):
+            driver.leave_to_owner(why)
+    registry.drivers.clear()
+    registry.threads.leave_to_owner()

@@ -16,6 +16,7 @@ from telex.application.notifier import notifier_of, notify
 from telex.application.peer import Peer
 from telex.connection.connection import Connection
 from telex.connection.ending import not_handled
+from telex.connection.times import what_stalls
 from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
 from telex.security.tls_layer import TlsLayer
@@ -206,6 +207,13 @@ class Registry:
         if self.notifier is not None:
             notify(self.notifier.disconnected, peer, error)
 
+    def _tell_of_stall(self, driver: ServedDriver, unsent: int) -> None:
+        """Log that a peer takes nothing of its output, and notify the observers."""
+        peer = driver.dispatcher.peer
+        logger.warning("%s", what_stalls(unsent), peer=peer)
+        if self.notifier is not None:
+            notify(self.notifier.stalled, peer, unsent)
+
     def _log_end(self, driver: ServedDriver, error: TelexError | None, dropped: int) -> None:
         """Log why a connection ends, and how many messages are not handled for that.
 
@@ -246,6 +254,8 @@ class Registry:
             try:
                 if driver.connection.next_deadline <= now:
                     driver.connection.handle_deadline(now)
+                    if unsent := driver.connection.take_stall():
+                        self._tell_of_stall(driver, unsent)
                     driver.turn()
             except KeyboardInterrupt:
                 raise

@@ -47,7 +47,7 @@ class ThreadCalls:
         self._size = 0
         self._has_room = threading.Condition()
         self._own_thread: int | None = None
-        self._is_closed = False
+        self._why_closed: str | None = None
 
     def enter(self) -> None:
         """Make the calling thread the server's own."""
@@ -66,15 +66,19 @@ class ThreadCalls:
         with self._has_room:
             if size and not self._has_room.wait_for(self._can_go_on, WAIT_SECONDS):
                 raise WaitTimeoutError("the server to send what waits already", WAIT_SECONDS)
-            if self._is_closed:
-                raise ConnectionClosedError("us", "the server was shut down", code="shutting-down")
+            if self._why_closed is not None:
+                raise ConnectionClosedError("us", self._why_closed, code="shutting-down")
             if size:
                 size += CALL_BYTES
             self._calls.append(_Call(function, arguments, size))
             self._size += size
             is_first = len(self._calls) == 1
         if is_first:
-            self._wake()
+            try:
+                self._wake()
+            except BaseException:
+                self.end()  # else the next calls would be taken, and never made
+                raise
 
     def make(self) -> None:
         """Make calls that were posted until now, for ``TURN_SECONDS``; wake the threads that wait.
@@ -108,11 +112,17 @@ class ThreadCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def end(self) -> None:
+    def end(self, why: str = "the server was shut down") -> None:
         """Accept no more calls; any thread may call this. Harmless when repeated."""
         with self._has_room:
-            self._is_closed = True
+            self._why_closed = self._why_closed or why
             self._has_room.notify_all()
+
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the calls that wait to the process that this one was forked from."""
+        self._has_room = threading.Condition()
+        self._calls, self._size = deque(), 0
+        self.end(why)
 
     def close(self) -> None:
         """Accept no more calls, and make those that still wait."""
@@ -120,4 +130,4 @@ class ThreadCalls:
         self._make(None)
 
     def _can_go_on(self) -> bool:
-        return self._is_closed or self._size < MAX_BYTES
+        return self._why_closed is not None or self._size < MAX_BYTES

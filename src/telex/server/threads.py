@@ -104,6 +104,14 @@ class Threads:
                 thread.join()
         return given_up
 
+    def leave_to_owner(self) -> None:
+        """Make no more calls: those that wait are made by the process that this was forked from."""
+        self._lock = threading.Lock()
+        self.is_closed = True
+        self._lines = deque()
+        self._signs = SimpleQueue()
+        self._signs.put(False)  # this may be one of these threads, and the only one here
+
     def _work(self) -> None:
         while self._signs.get():
             self._make_next()

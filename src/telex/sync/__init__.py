@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from telex.sync.client import Connection, connect
 from telex.sync.parts import Parts
+from telex.sync.pipeline import Answers
 from telex.sync.server import Server, serve
 
-__all__ = ["Connection", "Parts", "Server", "connect", "serve"]
+__all__ = ["Answers", "Connection", "Parts", "Server", "connect", "serve"]

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Final
 
 from telex.client.answers import answer_of, late_error, late_ping_error, raise_error_of
 from telex.client.closing import PATIENCE_AFTER_ERROR, log_failed_close
+from telex.client.deadlines import moment_in
 from telex.client.options import ClientOptions
-from telex.client.pipeline import Pipeline
+from telex.client.pipeline import Pipeline, is_at_hand
 from telex.client.preparing import prepared
 from telex.errors import TelexError, WaitTimeoutError
 from telex.seconds import pause_of, timeout_of
-from telex.sync.deadlines import moment_in
 from telex.sync.dialing import dial
 from telex.sync.parts import Parts
-from telex.sync.pipeline import answers_to
+from telex.sync.pipeline import Answers
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -204,7 +204,7 @@ class Connection:
 
     def request_many(
         self, requests: Iterable[object], *, timeout: float | None = None, most: int = 256
-    ) -> Iterator[Message | TelexError]:
+    ) -> Answers:
         """Send the requests of an iterable (messages or contents), and give their answers in order.
 
         At most ``most`` requests are unanswered at a time, and many are sent with each system call.
@@ -215,11 +215,16 @@ class Connection:
         exception of the iterable, ContentError for a request that cannot be sent, or
         ConnectionClosedError if some requests could not be sent.
 
+        The iterable runs in this thread, and nothing is received meanwhile. If it takes its time,
+        fewer requests are sent together, and answers are waited for between them: at most for as
+        long as the iterable took for the last requests.
+
             for answer in connection.request_many(["ada", "bob"]):
                 print(answer if isinstance(answer, telex.TelexError) else answer.content)
         """
-        pipeline = Pipeline(self._driver.connection, timeout, most)
-        return answers_to(prepared(self._prepare, requests), self._driver, pipeline)
+        at_hand = is_at_hand(requests)
+        pipeline = Pipeline(self._driver.connection, timeout, most, at_hand=at_hand)
+        return Answers(self._driver, prepared(self._prepare, requests), pipeline)
 
     def request_parts(
         self, content: object, *, timeout: float | None = None, **keywords: Unpack[MessageKeywords]
@@ -265,18 +270,22 @@ class Connection:
                 raise WaitTimeoutError("a message", timeout or 0.0)
         return message
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
         driver = self._driver
         while not driver.is_closing:
             message = driver.take_message()
             if message is not None:
-                yield message
-            elif driver.has_more:
+                return message
+            if driver.has_more:
                 driver.wait(self._need_not_wait)
             elif driver.ended_well or driver.is_closing:
-                return
+                break
             else:
                 raise driver.closed_error()
+        raise StopIteration
 
     def close(self, timeout: float = 10.0) -> None:
         """Send all unsent output, wait until the peer has read everything and closes too.
@@ -286,12 +295,12 @@ class Connection:
         ConnectionClosedError. ``timeout`` is for everything together, in seconds: raises
         WaitTimeoutError if the peer has not closed by then, because the peer may not have read
         everything. If requests were abandoned, their handlers may still keep the peer busy: then
-        wait until the peer has read all plain messages, at most 1 s after the last byte is sent,
-        and raise no WaitTimeoutError. A second call has no effect.
+        wait until the peer has read all plain messages and 0.1 s more, at most 1 s after the last
+        byte is sent, and raise no WaitTimeoutError. A second call has no effect.
         """
         driver = self._driver
         deadline = moment_in(timeout)
-        if driver.is_closing:
+        if driver.is_closing or driver.is_inherited:  # in a forked process: the owner closes
             driver.wait(lambda: driver.is_released, deadline)
             return
         error: TelexError | None
@@ -343,5 +352,5 @@ class Connection:
         """Close while an exception is on its way to the caller, which matters more."""
         try:
             self.close(PATIENCE_AFTER_ERROR)
-        except TelexError as error:
-            log_failed_close(self.peer_address, error, exception)
+        except Exception as problem:  # noqa: BLE001 - logged
+            log_failed_close(self.peer_address, problem, exception)

@@ -8,11 +8,13 @@ What threads do with the connection is in ``shared_connection``, how bytes move 
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
+from telex.network.fork import belongs_to_this_process, give_up_connection, lead_nowhere
 from telex.sync.pump import give, take, take_rest
 from telex.sync.shared_connection import SharedConnection
 from telex.sync.waiter import Waiter
@@ -38,11 +40,12 @@ class ClientDriver(SharedConnection):
         super().__init__(connection)
         self.socket: Final = sock
         self._wakeup: Final = Wakeup()
-        self._watch: Final = Watch(sock, self._wakeup)
+        self._watch = Watch(sock, self._wakeup)
         self._leader = _NOBODY
         self._leader_is_ready: Callable[[], object] = bool
         self._waiters: Final[deque[Waiter]] = deque()
         self._has_layer: Final = not connection.is_established  # that may have words of its own
+        belongs_to_this_process(self)
 
     # Waiting, and the end
 
@@ -67,7 +70,9 @@ class ClientDriver(SharedConnection):
         any point, leaves the lead to the next one.
         """
         me = get_ident()
-        connection, watch = self.connection, self._watch
+        connection = self.connection
+        outer_watch = watch = self._watch
+        outer_is_ready = self._leader_is_ready
         until = _NEVER if deadline is None else deadline
         due = _NEVER
         previous = _NOBODY
@@ -96,10 +101,11 @@ class ClientDriver(SharedConnection):
                             self._wakeup.wake()
                     if not leads and (not self._leader or self._leader == me):
                         previous = self._leader
-                        leads, self._leader = True, me
-                        self._leader_is_ready = is_ready
+                        outer_watch, outer_is_ready = self._watch, self._leader_is_ready
                         if previous:  # a signal handler, called while this thread leads
                             watch = Watch(self.socket, self._wakeup)
+                        leads, self._leader = True, me
+                        self._leader_is_ready, self._watch = is_ready, watch
                     if leads:
                         watch.look_for(self._events())
                         due = connection.next_deadline
@@ -120,6 +126,7 @@ class ClientDriver(SharedConnection):
                 pass
             finally:
                 if leads:
+                    self._leader_is_ready, self._watch = outer_is_ready, outer_watch
                     self._leader = previous
                 if not self._leader:
                     for next_leader in self._waiters:
@@ -129,6 +136,17 @@ class ClientDriver(SharedConnection):
                 connection.unread.expect_no_more(awaited)
             if self.is_released:
                 self._close_sockets()
+
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the connection to the process that this one was forked from."""
+        self._lock = threading.RLock()
+        self._is_busy = False
+        self.is_inherited = self.is_gone = self.is_released = True
+        self._to_do.clear()
+        self._waiters.clear()
+        lead_nowhere((self.socket.fileno(),))
+        self._wakeup.leave_to_owner()
+        give_up_connection(self.connection, why)
 
     # What is done under the lock
 

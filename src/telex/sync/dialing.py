@@ -11,13 +11,13 @@ import time
 from typing import TYPE_CHECKING
 
 from telex.client.attempts import Attempts
+from telex.client.deadlines import milliseconds_until, seconds_until
 from telex.client.options import handshake_error
 from telex.client.race import Race
 from telex.errors import ConnectionClosedError
 from telex.network.lookup import look_up
 from telex.network.resolver import name_of
 from telex.sync.client_driver import ClientDriver
-from telex.sync.deadlines import milliseconds_until, seconds_until
 
 if TYPE_CHECKING:
     import socket

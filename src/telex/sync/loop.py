@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from telex.connection.times import LOOK_SECONDS
+from telex.network.fork import empty_selector
 from telex.server.thread_calls import ThreadCalls
 from telex.sync.wakeup import Wakeup
 
@@ -34,10 +35,14 @@ class Loop:
         """Those that were given output outside of their own turn; they get one in this turn."""
         self.later: list[Pollable] = []
         """Those that go on in the next turn: others come first."""
-        self.wakeup: Final = Wakeup()
+        self._selector: Final = selectors.DefaultSelector()
+        try:
+            self.wakeup: Final = Wakeup()
+        except OSError:
+            self._selector.close()
+            raise
         self.calls: Final = ThreadCalls(self.wakeup.wake)
         """Calls of other threads."""
-        self._selector: Final = selectors.DefaultSelector()
         self._next_look = 0.0
         self._resting: set[Pollable] = set()
         self._rest_until = math.inf
@@ -86,6 +91,12 @@ class Loop:
             self.registry.handle_deadlines(now)
         if now >= self._rest_until:
             self._end_rest()
+
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the sockets to the process that this one was forked from."""
+        empty_selector(self._selector)
+        self.wakeup.leave_to_owner()
+        self.calls.leave_to_owner(why)
 
     def close(self) -> None:
         """Give back what the loop itself holds; the pollables close their own sockets."""

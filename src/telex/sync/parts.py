@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from telex.client.answers import raise_error_of
+from telex.client.deadlines import moment_in
 from telex.client.parts import PartsOfAnswer
-from telex.sync.deadlines import moment_in
 
 if TYPE_CHECKING:
     from typing import Self
@@ -38,6 +38,7 @@ class Parts:
         answer, driver = self._answer, self._driver
         if answer.is_closed:
             raise StopIteration
+        driver.check_owner()
         if answer.call is None:
             try:
                 driver.say(answer.ask)

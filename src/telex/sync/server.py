@@ -12,7 +12,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from telex.application.notifier import call_hook
+from telex.network.fork import belongs_to_this_process, lead_nowhere
+from telex.network.listener import refusal
 from telex.observation.serving import open_observed
+from telex.server.driver import leave_connections_to_owner
 from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
 from telex.sync.acceptor import Acceptor
@@ -80,9 +83,11 @@ def serve(
     )
     try:
         return Server(registry, listeners, actual)
-    except BaseException:
+    except BaseException as error:
         for listener in listeners:
             listener.close()
+        if isinstance(error, OSError):  # no descriptors are left for the loop
+            raise refusal(actual, error) from error
         raise
 
 
@@ -100,6 +105,8 @@ class Server:
         self._is_past_waiting = False
         self._is_closed = False
         self._in_use = threading.Lock()
+        self._why_foreign: str | None = None
+        belongs_to_this_process(self)
 
     def __repr__(self) -> str:
         return f"<telex.sync.Server at {self.address}>"
@@ -113,7 +120,9 @@ class Server:
         are any. The old signal handlers are restored afterwards. ``handle_signals=False`` handles
         no signals.
         """
-        if not self._in_use.acquire(blocking=False):
+        self._check_owner()
+        in_use = self._in_use
+        if not in_use.acquire(blocking=False):
             raise RuntimeError("the server is serving already")
         try:
             if self._is_closed:
@@ -128,7 +137,7 @@ class Server:
                 self._serve()
         finally:
             self._release()
-            self._in_use.release()
+            in_use.release()
 
     def shutdown(self) -> None:
         """Start the shutdown of the server, and return at once.
@@ -138,6 +147,7 @@ class Server:
         thread, handler or signal handler may call this. If ``serve_forever()`` is not running, it
         returns as soon as it is called.
         """
+        self._check_owner()
         self._is_ending = True
         self._loop.wakeup.wake()
 
@@ -145,8 +155,10 @@ class Server:
         """Shut the server down, wait until this is done, and close everything.
 
         A second call has no effect. If a handler calls this, in any thread, it does not wait; the
-        server is closed when ``serve_forever()`` returns.
+        server is closed when ``serve_forever()`` returns. In a forked process this has no effect.
         """
+        if self._why_foreign is not None:
+            return
         self.shutdown()
         if not (self._loop.calls.is_own_thread() or self._registry.threads.is_own_thread()):
             with self._in_use:
@@ -163,6 +175,18 @@ class Server:
     ) -> None:
         self.close()
 
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the server to the process that this one was forked from."""
+        self._why_foreign = why
+        self._is_closed = self._is_ending = True
+        lead_nowhere([acceptor.socket.fileno() for acceptor in self._acceptors])
+        self._loop.leave_to_owner(why)
+        leave_connections_to_owner(self._registry, why)
+
+    def _check_owner(self) -> None:
+        if self._why_foreign is not None:
+            raise RuntimeError(f"the server cannot be used here: {self._why_foreign}")
+
     def _serve(self) -> None:
         """Serve from the first connection to the last, or until a second signal."""
         try:
@@ -173,6 +197,7 @@ class Server:
                 self._loop.watch(acceptor, READ)
             while not self._is_ending:
                 self._loop.turn()
+            self._check_owner()  # a handler may have forked
             self._drain()
         except _AtOnce:
             pass

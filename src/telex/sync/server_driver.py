@@ -154,6 +154,11 @@ class ServerDriver(driver.ServerDriver):
         self._server.registry.break_off(self, fault, self._server.now)
         self._close()
 
+    def leave_to_owner(self, why: str) -> None:
+        """Leave the connection to the process that this one was forked from."""
+        self._is_closed = True
+        super().leave_to_owner(why)
+
     def _close(self) -> None:
         """Close the socket, and leave the server; harmless when repeated.
 

@@ -33,10 +33,12 @@ class SharedConnection(ABC):
         """Whether this side has closed."""
         self.is_gone: bool = False
         """Whether nothing more can come or go."""
+        self.is_inherited: bool = False
+        """Whether the connection belongs to the process that this one was forked from."""
         self.is_released: bool = False
         """Whether nothing is left of the connection."""
         # Reentrant for the sake of signal handlers: they find out by _is_busy where they are.
-        self._lock: Final = threading.RLock()
+        self._lock = threading.RLock()
         # Set while bytes are on their way between socket and messages: signals may come there too.
         self._is_busy = False
         self._is_paused = False
@@ -136,6 +138,8 @@ class SharedConnection(ABC):
             mark = connection.sent + left
         if left:
             self.wait_to_send(mark)
+        elif connection.closing.has_broken:
+            raise self.closed_error()
 
     def wait_to_send(self, mark: int | None = None) -> None:
         """Wait until some more bytes have gone, or as many in all as ``mark`` says.
@@ -275,6 +279,11 @@ class SharedConnection(ABC):
     def check_usable(self) -> None:
         """Raise ConnectionClosedError when nothing can be sent or received any more."""
         if self.is_gone or self._is_interrupted:
+            raise self.closed_error()
+
+    def check_owner(self) -> None:
+        """Raise ConnectionClosedError where the connection belongs to another process."""
+        if self.is_inherited:
             raise self.closed_error()
 
     def closed_error(self) -> ConnectionClosedError:

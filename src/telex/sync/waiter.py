@@ -8,7 +8,7 @@ from __future__ import annotations
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from telex.sync.deadlines import seconds_until
+from telex.client.deadlines import seconds_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,6 +11,7 @@ import signal
 import socket
 from typing import TYPE_CHECKING
 
+from telex.network.fork import lead_nowhere
 from telex.network.sockets import NO_SIGNAL
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Wakeup:
         self.socket.setblocking(False)
         self._writer.setblocking(False)
         self.watched = 0
+        self._restore_signals: Callable[[], None] | None = None
 
     def wake(self) -> None:
         """End the wait; safe from any thread and from a signal handler, also after ``close()``."""
@@ -36,6 +38,12 @@ class Wakeup:
         """End the wait: read what woke it."""
         with contextlib.suppress(BlockingIOError):
             self.socket.recv(4096)
+
+    def leave_to_owner(self) -> None:
+        """Wake nobody, and handle no signals: the process that this was forked from does that."""
+        if self._restore_signals is not None:
+            self._restore_signals()
+        lead_nowhere((self.socket.fileno(), self._writer.fileno()))
 
     def close(self) -> None:
         """Give the sockets back."""
@@ -57,9 +65,15 @@ class Wakeup:
             number: signal.signal(number, lambda number, _frame: actions[number]())
             for number in actions
         }
-        try:
-            yield
-        finally:
+
+        def restore() -> None:
             for number, handler in previous.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
             signal.set_wakeup_fd(previous_wakeup)
+
+        self._restore_signals = restore
+        try:
+            yield
+        finally:
+            self._restore_signals = None
+            restore()

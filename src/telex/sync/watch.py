@@ -35,11 +35,11 @@ class Watch:
     def look_for(self, events: int) -> None:
         """Choose what the next wait is for."""
         if events != self.events:
-            self.events = events
             if events:
                 self._poll.register(self._socket, events)
             else:
                 self._poll.unregister(self._socket)
+            self.events = events
 
     def wait(self, deadline: float) -> int:
         """Wait until the socket is ready; return for what, or 0 when it was woken or too late.

@@ -118,10 +118,10 @@ class _Driver(ClientDriver):
         super().__init__(loop, sock, connection)
         self._failures: Final = failures
 
-    async def wait_for(self, call: Call, deadline: float | None) -> bool:
+    async def wait_for(self, call: Call, deadline: float | None, *, gives_up: bool = True) -> bool:
         """Wait for an answer; an error in its place has what the handler raised as its cause."""
         try:
-            return await super().wait_for(call, deadline)
+            return await super().wait_for(call, deadline, gives_up=gives_up)
         finally:
             self._failures.explain(call)
 

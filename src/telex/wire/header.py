@@ -47,23 +47,31 @@ _KNOWN_FIELDS: Final = frozenset(
 
 _LONGEST_SHOWN: Final = 60
 
-_READ_SIZE: Final = 16
-"""Bytes of memory that JSON takes for each of its bytes when it is read, where it is worst."""
+_FIELDS_SIZE: Final = 512
+"""Bytes of memory that header fields take beside texts and headers of the application."""
+
+LARGEST_PARSED: Final = 2_048
+"""Bytes of memory of an application's headers up to which they are kept as objects.
+
+Objects may take fifty times the bytes of their JSON. Larger ones are kept as JSON, and read when
+they are asked for.
+"""
 
 
 class HeaderFields:
     """What a header block says, but for its numbers. Never changed, so messages share it.
 
     The application's own headers are kept as a dict, as written JSON, or both: each is made from
-    the other when it is first asked for. ``memory_size`` says about how many bytes fields take
-    that were read from ``read_from`` bytes. ``front`` is set by ``header_reader``, which knows the
-    fields by it.
+    the other when it is first asked for. Where they are large and were received, ``source`` is the
+    JSON object that they are read from each time. ``memory_size`` says about how many bytes of
+    memory received fields take. ``front`` is set by ``header_reader``, which knows fields by it.
     """
 
     __slots__ = (
         "_extra",
         "_last_under",
         "_prefix",
+        "_source",
         "_written",
         "byteorder",
         "content_type",
@@ -86,7 +94,8 @@ class HeaderFields:
         more: bool,
         extra: dict[str, Any] | None = None,
         written: bytes = b"",
-        read_from: int = 0,
+        source: bytes = b"",
+        memory_size: int = 0,
     ) -> None:
         self.byteorder: Final = byteorder
         self.content_type: Final = content_type
@@ -100,11 +109,14 @@ class HeaderFields:
         self._written: bytes = written
         self._prefix: bytes = b""
         self._last_under: HeaderFields | None = None
-        self.memory_size: Final[int] = read_from * _READ_SIZE if extra else read_from
+        self._source: Final = source
+        self.memory_size: Final = memory_size
 
     @property
     def extra(self) -> dict[str, Any]:
         """The application's own headers; whoever hands them out hands out a copy."""
+        if self._source:
+            return _own_headers(read_object(self._source))
         if self._extra is None:
             self._extra = read_object(self._written) if self._written else {}
         return self._extra
@@ -112,8 +124,8 @@ class HeaderFields:
     @property
     def written_extra(self) -> bytes:
         """The application's own headers as a JSON object; nothing when there are none."""
-        if not self._written and self._extra:
-            self._written = write_object(self._extra)
+        if not self._written and (self._extra or self._source):
+            self._written = write_object(self.extra)
         return self._written
 
     def prefix(self) -> bytes:
@@ -202,7 +214,7 @@ def read_any(block: bytes) -> tuple[HeaderFields, i64, i64, i64]:
     length = _integer(members, "content-length", 0)
     id = _integer(members, "id", 1) if "id" in members else 0
     re = _integer(members, "re", 1) if "re" in members else 0
-    return fields_from(members, len(block)), length, id, re
+    return fields_from(members, block), length, id, re
 
 
 def _integer(members: dict[str, Any], field: str, least: int) -> int:
@@ -212,8 +224,11 @@ def _integer(members: dict[str, Any], field: str, least: int) -> int:
     return value
 
 
-def fields_from(members: dict[str, Any], size: int) -> HeaderFields:
-    """Check the fields that Telex knows, put defaults for those absent, and keep the rest apart."""
+def fields_from(members: dict[str, Any], source: bytes) -> HeaderFields:
+    """Check the fields that Telex knows, put defaults for those absent, and keep the rest apart.
+
+    ``members`` were read from the JSON object ``source``.
+    """
     byteorder = members.get("byteorder", sys.byteorder)
     if byteorder != "little" and byteorder != "big":
         raise _wrong("byteorder", byteorder, 'be "little" or "big"')
@@ -228,6 +243,13 @@ def fields_from(members: dict[str, Any], size: int) -> HeaderFields:
             raise _wrong(field, members[field], "be a string")
     if members.get("more", True) is not True:
         raise _wrong("more", members["more"], "be true, or absent")
+    size: i64 = _FIELDS_SIZE + len(source)
+    for field in ("content-type", "content-encoding", "kind", "subject"):
+        if field in members:
+            size += sys.getsizeof(members[field])
+    extra = _own_headers(members)
+    left = _room_beside(extra, LARGEST_PARSED) if extra else LARGEST_PARSED
+    is_parsed = left >= 0
     return HeaderFields(
         byteorder,
         content_type,
@@ -235,9 +257,32 @@ def fields_from(members: dict[str, Any], size: int) -> HeaderFields:
         members.get("kind"),
         members.get("subject"),
         "more" in members,
-        {name: value for name, value in members.items() if name not in _KNOWN_FIELDS},
-        read_from=size,
+        extra if is_parsed else None,
+        source=b"" if is_parsed else source,
+        memory_size=size
+        + (LARGEST_PARSED - left if is_parsed else min(len(source), LONGEST_KNOWN)),
     )
+
+
+def _own_headers(members: dict[str, Any]) -> dict[str, Any]:
+    """Return the application's own headers among the members of a header block."""
+    return {name: value for name, value in members.items() if name not in _KNOWN_FIELDS}
+
+
+def _room_beside(value: Any, room: i64) -> i64:
+    """Return how many of ``room`` bytes are left beside a JSON value; below 0 for too few."""
+    room -= sys.getsizeof(value)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            room = _room_beside(inner, room - sys.getsizeof(name))
+            if room < 0:
+                break
+    elif isinstance(value, list):
+        for inner in value:
+            room = _room_beside(inner, room)
+            if room < 0:
+                break
+    return room
 
 
 def is_media_type(value: object) -> bool:

@@ -35,6 +35,9 @@ _LARGEST_SCALE: Final = 1_000_000_000_000_000
 _MOST_LONG: Final = 64
 """How many front parts over ``LONGEST_KNOWN`` are remembered, of 16 KiB by default each."""
 
+_LARGEST_REMEMBERED: Final = 2_048
+"""Bytes of memory of fields up to which each stream remembers the last it has read."""
+
 _CLOSING_BRACE: Final = 125  # }
 _COLON: Final = 58  # :
 _ZERO: Final = 48  # 0
@@ -44,7 +47,7 @@ _E: Final = 101  # e
 
 
 class HeaderReader:
-    """Reads the header blocks of one stream; remembers what came last, unless that was long.
+    """Reads the header blocks of one stream; remembers what came last, unless that was large.
 
     That is the front part of a block, and all of it where the length was that of the block before
     and no other number stood in it, as in a row of messages of one size.
@@ -94,12 +97,12 @@ class HeaderReader:
         front = data[start:first]
         is_long = first - start > LONGEST_KNOWN
         if is_long or fields is None or front != fields.front:
-            fields = (_known_long_fronts if is_long else _known_fronts).get(front)
+            fields = (known_long_fronts if is_long else known_fronts).get(front)
             if fields is None:
                 fields = _learn(front)
             if fields is None:
                 return read_any(data[start:end])
-            if is_long:  # what every stream remembers has to be small
+            if is_long or fields.memory_size > _LARGEST_REMEMBERED:
                 return fields, value, id, re
             self._last_fields = fields
             self._last_block_size = 0
@@ -151,8 +154,8 @@ LOOPS_ARE_FAST: Final = not isinstance(number_by_loop, FunctionType)
 a lot; interpreted it is the other way round. The two ways to a number agree on every input."""
 
 
-_known_fronts: Final[dict[bytes, HeaderFields]] = {}
-_known_long_fronts: Final[dict[bytes, HeaderFields]] = {}
+known_fronts: Final[dict[bytes, HeaderFields]] = {}
+known_long_fronts: Final[dict[bytes, HeaderFields]] = {}
 """Front parts that were checked, by their exact bytes. Bounded: see ``_learn``."""
 
 
@@ -165,14 +168,15 @@ def _learn(front: bytes) -> HeaderFields | None:
     if not front.endswith(LENGTH_MEMBER):
         return None
     try:
-        members = read_object(front[: -len(LENGTH_MEMBER)] + b"}")
+        block = front[: -len(LENGTH_MEMBER)] + b"}"
+        members = read_object(block)
         if not members or not NUMBERS.isdisjoint(members):
             return None
-        fields = fields_from(members, len(front))
+        fields = fields_from(members, block)
     except ProtocolError:
         return None
     is_long = len(front) > LONGEST_KNOWN
-    known = _known_long_fronts if is_long else _known_fronts
+    known = known_long_fronts if is_long else known_fronts
     if len(known) >= (_MOST_LONG if is_long else MOST_KNOWN):
         known.clear()
     if not is_long:

@@ -33,7 +33,7 @@ NOT_DECODED: Final = object()
 
 _NATIVE_ORDER: Final = sys.byteorder
 
-_OBJECT_SIZE: Final = 64
+_OBJECT_SIZE: Final = 160
 """Bytes of memory that a message takes beside its body and its fields, which are often shared."""
 
 
@@ -123,7 +123,7 @@ class Message(Generic[Content]):
 
     @property
     def memory_size(self) -> int:
-        """About how many bytes of memory the message takes, with its headers read."""
+        """About how many bytes of memory the message takes, with fields that it may share."""
         body = self._body
         return _OBJECT_SIZE + self._fields.memory_size + (0 if body is None else len(body))
 

@@ -40,3 +40,18 @@ def with_body(message: Message) -> Message:
     if message._body is not None:
         return message
     return ReceivedMessage(message._present_fields(), message.body, message._id, message._re)
+
+
+def memory_of(messages: list[Message]) -> i64:
+    """Return about how many bytes of memory messages take together.
+
+    Fields that messages in a row share count once.
+    """
+    size: i64 = 0
+    fields: HeaderFields | None = None
+    for message in messages:
+        size += message.memory_size
+        if message._fields is fields:
+            size -= fields.memory_size
+        fields = message._fields
+    return size

@@ -1,4 +1,7 @@
-"""From seconds to wait to a moment of the clock, and back."""
+"""From seconds to wait to a moment of the clock, and back; on every front-end.
+
+Moments are times of ``time.monotonic()``: the clock of an event loop may be another one.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from telex.sync.deadlines import moment_in, seconds_until
+from telex.client.deadlines import moment_in, seconds_until
 
 
 class Clock:
