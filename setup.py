@@ -26,8 +26,8 @@ def compiled_modules() -> list[Path]:
     package = Path("src/telex")
     rooms = [path for room in _COMPILED_ROOMS for path in package.glob(f"{room}/*.py")]
     core = [path for path in rooms if path.name not in _STAY_INTERPRETED]
-    dispatch = [package / "application" / f"{name}.py" for name in ("handler", "dispatcher")]
-    return sorted([*core, *dispatch])
+    names = ("handler", "run", "dispatcher")
+    return sorted([*core, *(package / "application" / f"{name}.py" for name in names)])
 
 
 def extensions() -> list[Extension]:

@@ -86,7 +86,8 @@ def test_handlers_stop_when_the_connection_ends(serve: Serve) -> None:
     @app.on()
     def flood(message: Message, peer: Peer) -> None:
         runs.append(message)
-        peer.send(bytes(1_000_000))
+        for _ in range(100):
+            peer.send(bytes(1_000_000))
 
     server = serve(app, limits=Limits(high_water=1024))
     with server.plug_in() as sock:
@@ -94,7 +95,7 @@ def test_handlers_stop_when_the_connection_ends(serve: Serve) -> None:
         ending = server.ending()
     assert isinstance(ending, ConnectionClosedError)
     assert ending.code == "overloaded"
-    assert len(runs) < 500
+    assert len(runs) == 1
 
 
 def test_an_answer_to_a_plain_message_is_plain(

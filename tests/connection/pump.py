@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telex import Application, ConnectionClosedError, Limits, Message
-from telex.application.dispatcher import Run
+from telex.application.run import Run
 from telex.connection.connection import Connection
 from telex.connection.ending import Ending
 from telex.connection.layer import Layer
@@ -191,7 +191,7 @@ class Served(End):
 
     def take_what_came(self) -> None:
         """Go on with what the dispatcher holds, where there is room."""
-        if self.dispatcher.waits_for_room:
+        if self.dispatcher.can_advance:
             self.transmit()
             self.dispatcher.advance()
 
@@ -202,7 +202,7 @@ class Served(End):
         while self.ending is None:
             before = self.connection.said
             super().work()
-            if self.connection.said == before or not self.dispatcher.waits_for_room:
+            if self.connection.said == before or not self.dispatcher.can_advance:
                 return
 
     def finish(self) -> None:

@@ -214,8 +214,8 @@ def test_a_refused_peer_is_told_and_waited_for() -> None:
     pair.server.connection.refuse("overloaded", "there is no room", pair.now)
     pair.server.work()
     assert pair.server.connection.closing.is_refused
-    assert not pair.server.connection.is_served
-    assert not pair.server.connection.can_answer
+    assert not pair.server.connection.closing.is_served
+    assert not pair.server.connection.closing.can_answer
     assert pair.server.connection.next_deadline == pair.now + LINGER_SECONDS
     pair.settle()
     assert pair.is_over

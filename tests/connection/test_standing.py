@@ -13,11 +13,11 @@ GONE = ConnectionClosedError("peer", "it is gone")
 def test_more_may_come_until_the_peer_has_ended_or_the_connection_is_cut() -> None:
     """What is open may bring messages and answers."""
     pair = Pair()
-    before = pair.client.connection.may_receive
+    before = pair.client.connection.closing.may_receive
     pair.client.connection.receive_eof(pair.now)
-    assert (before, pair.client.connection.may_receive) == (True, False)
+    assert (before, pair.client.connection.closing.may_receive) == (True, False)
     pair.server.connection.cut_off(GONE, pair.now)
-    assert not pair.server.connection.may_receive
+    assert not pair.server.connection.closing.may_receive
 
 
 def test_a_welcome_is_awaited_until_the_greeting_is_answered() -> None:

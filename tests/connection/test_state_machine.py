@@ -21,8 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import telex.tls
 from telex import Application, ConnectionClosedError, Limits, Message, Refusal, TelexError
-from telex.application.dispatcher import Run
 from telex.application.peer import Peer
+from telex.application.run import Run
 from telex.connection.backlog import BACKLOG_FACTOR
 from telex.conversation.calls import Call
 from telex.conversation.greeting import Greeting

@@ -1148,9 +1148,9 @@ def test_a_peer_that_takes_nothing_is_told_why_it_ends() -> None:
     """As far as it can be told: what keeps it from being read is what it does not take."""
     server = new_server(limits=Limits(idle_timeout=5))
     for now in (0.0, 4.9):
-        server.check_time(now, is_reading=False, sent=0)
+        server.check_time(now, is_reading=False, is_unsent=True)
     assert not server.is_over
-    server.check_time(5.0, is_reading=False, sent=0)
+    server.check_time(5.0, is_reading=False, is_unsent=True)
     assert "waiting for the peer to take what it is sent" in failure_of(server)
     assert server.closed_error().code == "timeout"
 
@@ -1209,17 +1209,31 @@ def test_without_keepalive_nobody_is_pinged() -> None:
     assert (server.phase, server.data_to_send()) == (Phase.OPEN, [])
 
 
-@pytest.mark.parametrize("end", [Conversation.receive_eof, lambda server: server.close("x", "y")])
-def test_a_conversation_that_is_ending_is_not_pinged(end: Callable[[Conversation], None]) -> None:
-    """Whoever closed cannot answer, and whoever was told close need not."""
+def test_who_was_told_close_is_not_pinged() -> None:
+    """It need not answer."""
     _, server = greeted(Limits(idle_timeout=5))
     tell(server, request(1))
-    end(server)
+    server.close("x", "y")
     server.data_to_send()
     for now in (20.0, 40.0, 60.0):
         server.check_time(now)
     assert not server.is_over
     assert server.data_to_send() == []
+
+
+def test_who_has_ended_its_input_is_pinged_and_waited_for_as_long_as_it_may_be_silent() -> None:
+    """Nothing answers the ping, but the network tells when nobody is there any more."""
+    _, server = greeted(Limits(ping_interval=2, ping_timeout=1))
+    tell(server, request(1))
+    server.receive_eof()
+    server.data_to_send()
+    server.check_time(20.0)
+    assert server.data_to_send() == []
+    for now in (20.5, 21.0, 22.0):
+        server.check_time(now)
+        assert b'"kind":"ping"' in b"".join(server.data_to_send())
+    server.check_time(23.0)
+    assert "waiting for an answer for a peer that has ended its input" in failure_of(server)
 
 
 def test_an_end_ends_everything_and_keeps_the_reason() -> None:

@@ -202,17 +202,23 @@ def overdue(
     *,
     awaits_hello: bool = False,
     is_reading: bool = True,
+    sent: int = 0,
+    is_watched: bool = False,
     is_speaking: bool = True,
+    has_ended: bool = False,
+    is_working: bool = False,
 ) -> str | None:
-    """Return what a peer takes too long for; it is sent 9 bytes, and may be silent for 5 s."""
+    """Return what a peer takes too long for; output waits, and it may be silent for 5 s."""
     error = timeouts.overdue(
         now,
         awaits_hello=awaits_hello,
         is_reading=is_reading,
-        sent=0,
-        is_watched=False,
+        sent=sent,
+        is_unsent=True,
+        is_watched=is_watched,
         is_speaking=is_speaking,
-        is_working=False,
+        has_ended=has_ended,
+        is_working=is_working,
     )
     return None if error is None else error.waiting_for
 
@@ -243,3 +249,57 @@ def test_an_awaited_hello_has_its_time_in_any_case(is_reading: bool) -> None:
     timeouts = Peer(Limits(handshake_timeout=5)).timeouts
     assert overdue(timeouts, 4.9, awaits_hello=True, is_reading=is_reading) is None
     assert overdue(timeouts, 5.0, awaits_hello=True, is_reading=is_reading) == "hello"
+
+
+def test_who_takes_nothing_does_not_wait_for_an_answer() -> None:
+    """A peer that waits for an answer is not idle as long as it takes what it is sent."""
+    timeouts = Peer(Limits(idle_timeout=5)).timeouts
+    for now in range(20):
+        assert overdue(timeouts, float(now), sent=now, is_working=True) is None
+    for now in range(20, 25):
+        assert overdue(timeouts, float(now), sent=19, is_working=True) is None
+    assert overdue(timeouts, 25.0, sent=19, is_working=True) == "any message"
+
+
+@pytest.mark.parametrize(
+    ("limits", "is_watched", "longest"),
+    [
+        (Limits(idle_timeout=5), False, 5.0),
+        (Limits(ping_interval=2, ping_timeout=1), True, 3.0),
+    ],
+)
+def test_to_who_has_ended_its_input_something_must_be_sent(
+    limits: Limits, is_watched: bool, longest: float
+) -> None:
+    """The time begins with the end, and again with whatever the network takes."""
+    timeouts = Peer(limits).timeouts
+    late = "an answer for a peer that has ended its input"
+
+    def look(now: float, sent: int) -> str | None:
+        return overdue(
+            timeouts, now, sent=sent, is_watched=is_watched, has_ended=True, is_working=True
+        )
+
+    assert look(100.0, 7) is None
+    assert look(99.9 + longest, 8) is None
+    assert look(99.8 + 2 * longest, 8) is None
+    assert look(99.9 + 2 * longest, 8) == late
+
+
+def test_a_ping_to_who_has_ended_its_input_is_nothing_sent() -> None:
+    """It is repeated, because the network tells only at the second that nobody is there."""
+    timeouts = Peer(Limits(ping_interval=2, ping_timeout=2)).timeouts
+    pings = 0
+    for quarter in range(16):
+        now = quarter / 4
+        assert overdue(timeouts, now, sent=pings, is_watched=True, has_ended=True) is None
+        pings += timeouts.must_ping(now)
+    assert pings == 7
+    assert overdue(timeouts, 4.0, sent=pings, is_watched=True, has_ended=True) is not None
+
+
+def test_who_has_ended_its_input_may_wait_for_ever_without_a_limit() -> None:
+    """There is none by default for a peer that did not ask for keepalive."""
+    timeouts = Peer(Limits()).timeouts
+    for now in (0.0, 1_000_000.0):
+        assert overdue(timeouts, now, has_ended=True, is_working=True) is None

@@ -9,12 +9,20 @@ from typing import Any
 
 import pytest
 
-from telex import Application, Limits, Message, MessageProcessor, WaitTimeoutError
-from telex.application.dispatcher import Dispatcher, Run
+from telex import (
+    Application,
+    ConnectionClosedError,
+    Limits,
+    Message,
+    MessageProcessor,
+    WaitTimeoutError,
+)
+from telex.application.dispatcher import Dispatcher
+from telex.application.run import Run
 from telex.conversation.greeting import Greeting
 from telex.server.handler_threads import UNKNOWN_SIZE, HandlerThreads, reportable
 from telex.server.registry import Registry
-from telex.server.threads import Threads
+from telex.server.threads import Line, Threads
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -36,6 +44,8 @@ class Driver:
         self.dispatcher: Dispatcher = registry.dispatcher(
             self.connection, self, "peer", self._run_elsewhere
         )
+        self.handler_threads = HandlerThreads(self, self.dispatcher, self.threads, copy_context())
+        self.dispatcher.drop_unwanted = self.handler_threads.drop_unwanted
         self._calls: list[Callable[[], object]] = []
         self._has_call = threading.Semaphore(0)
 
@@ -80,7 +90,7 @@ class Driver:
         self._calls.pop(0)()
 
     def _run_elsewhere(self, run: Run) -> None:
-        HandlerThreads(self, self.dispatcher, self.threads.submit, copy_context()).start(run)
+        self.handler_threads.start(run)
 
 
 def handled(handler: Callable[..., Any], count: int = 1) -> Driver:
@@ -181,7 +191,7 @@ class Endless:
         self.driver = Driver(app, Limits(high_water=1000))
         self.connection = self.driver.connection
         self.driver.dispatcher.received(0, [Message("x")])
-        while not self.connection.generators_waiting:
+        while not self.driver.dispatcher.has_generators:
             self.driver.take_outcome()
         assert self.connection.bytes_at_work > 0
 
@@ -218,18 +228,62 @@ def test_a_generator_is_closed_after_the_threads_have_ended() -> None:
     assert endless.is_finished_once()
 
 
-def test_a_generator_is_closed_whose_closing_was_cancelled() -> None:
-    """A step that still waits for a thread when the threads end is not lost."""
+def test_a_generator_whose_closing_waits_is_closed_by_a_thread_that_ends() -> None:
+    """The server's own thread, which ends, does not do what may block."""
     endless = Endless()
     threads, is_over = endless.driver.threads, threading.Event()
+    busy = Line(lambda item: is_over.wait(), lambda item: False)
     for _ in range(2):
-        threads.submit(is_over.wait)
+        threads.submit(busy, None)
     endless.driver.dispatcher.close()
+    assert threads.shutdown(wait=False) == 0
     assert not endless.closed
-    threads.shutdown(wait=False, cancel_futures=True)
     is_over.set()
-    assert endless.closed == [("somebody", True)]
+    endless.driver.take_outcomes()
+    assert endless.closed == [("somebody", False)]
     assert endless.is_finished_once()
+
+
+@pytest.mark.parametrize("kind", ["request", None])
+def test_what_waits_for_a_thread_is_dropped_when_nobody_wants_it(kind: str | None) -> None:
+    """Requests are, when nobody receives the answers; plain messages are, when the server ends."""
+    seen: list[Message] = []
+    app = Application()
+    app.on(blocking=True, concurrent=True)(seen.append)
+    driver = Driver(app)
+    is_over = threading.Event()
+    busy = Line(lambda item: is_over.wait(), lambda item: False)
+    for _ in range(2):
+        driver.threads.submit(busy, None)
+    messages = [Message("x", kind=kind, id=None if kind is None else id) for id in range(1, 4)]
+    driver.dispatcher.received(0, messages)
+    driver.connection.lost(ConnectionClosedError("peer", "gone"), 0.0)
+    driver.dispatcher.close()
+    assert driver.connection.handlers_running == (0 if kind else 3)
+    assert driver.threads.shutdown(wait=False) == (0 if kind else 3)
+    is_over.set()
+    assert (driver.connection.handlers_running, driver.connection.bytes_at_work) == (0, 0)
+    assert driver.connection.ending.dropped == 3
+    assert not seen
+
+
+def test_a_request_that_has_its_turn_too_late_is_dropped() -> None:
+    """Its peer went before the connection has ended."""
+    seen: list[Message] = []
+    app = Application()
+    app.on(blocking=True, concurrent=True)(seen.append)
+    driver = Driver(app)
+    is_over = threading.Event()
+    busy = Line(lambda item: is_over.wait(), lambda item: False)
+    for _ in range(2):
+        driver.threads.submit(busy, None)
+    driver.dispatcher.received(0, [Message("x", kind="request", id=1)])
+    driver.connection.output_lost(ConnectionClosedError("peer", "gone"), 0.0)
+    is_over.set()
+    driver.take_outcomes()
+    assert driver.connection.ending.dropped == 1
+    assert not seen
+    driver.threads.shutdown()
 
 
 def test_a_fault_while_an_outcome_is_taken_ends_the_connection(
@@ -243,8 +297,7 @@ def test_a_fault_while_an_outcome_is_taken_ends_the_connection(
         raise fault
 
     monkeypatch.setattr(Dispatcher, "advance", lambda self: fail())
-    threads = HandlerThreads(driver, driver.dispatcher, driver.threads.submit, copy_context())
-    threads._take_outcome(None, lambda run: None)  # type: ignore[arg-type]
+    driver.handler_threads._take_outcome(None, lambda run: None)  # type: ignore[arg-type]
     assert driver.faults == [fault]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from telex import Application, ConnectionClosedError, Limits, Message, MessageProcessor
-from telex.application.dispatcher import Run
+from telex.application.run import Run
 from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 
@@ -182,7 +182,7 @@ def test_fault_at_a_deadline_ends_its_connection_only(caplog: pytest.LogCaptureF
     registry = registry_with()
     drivers = [Faulty(registry, "a peer"), Driven(registry, "another"), Driven(registry, "a third")]
     registry.handle_deadlines(max(driver.connection.next_deadline for driver in drivers))
-    assert not any(driver.connection.is_served for driver in drivers)
+    assert not any(driver.connection.closing.is_served for driver in drivers)
     assert [line for line in lines(caplog) if "fault" in line] == [
         "a peer: ended by a fault of this server"
     ]

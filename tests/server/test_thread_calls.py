@@ -116,3 +116,34 @@ def test_call_that_brings_nothing_does_not_wait(monkeypatch: pytest.MonkeyPatch)
     calls.post(made.append, "outcome")
     calls.make()
     assert made == ["full", "outcome"]
+
+
+def test_calls_that_take_long_are_made_in_several_turns() -> None:
+    """Between them the server does something else; it is woken for the rest, in its order."""
+    made: list[int] = []
+    woken: list[int] = []
+    calls = ThreadCalls(lambda: woken.append(len(made)))
+
+    def take_long(number: int) -> None:
+        made.append(number)
+        threading.Event().wait(0.002)
+
+    for number in range(10):
+        calls.post(take_long, number)
+    while calls:
+        before = len(made)
+        calls.make()
+        assert 1 <= len(made) - before <= 3
+    assert made == list(range(10))
+    assert woken[0] == 0
+    assert len(woken) > 3
+
+
+def test_a_call_counts_more_than_it_brings() -> None:
+    """Calls that bring a byte each are bounded too: they take memory themselves."""
+    calls = ThreadCalls(lambda: None)
+    posted = 0
+    while calls._can_go_on():
+        calls.post(print, size=1)
+        posted += 1
+    assert posted < 10_000

@@ -1,4 +1,4 @@
-"""Threads for handlers that block: as many as needed, bounded, and in nobody's way at the end."""
+"""Threads for handlers that block: as many as needed, bounded, and fair to every connection."""
 
 from __future__ import annotations
 
@@ -6,45 +6,112 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import CancelledError
+from collections.abc import Callable
 
 import pytest
 
-from telex.server.threads import Threads
+from telex.server.threads import Line, Threads
 
 PATIENCE = 30.0
 
 
-def test_calls_are_made_and_their_outcomes_kept() -> None:
-    """What a function returns or raises is what its future has."""
+def line_of(work: Callable[[object], object], *, drops: bool = False) -> Line:
+    """Return a line whose calls are all given up when they are withdrawn, or none of them."""
+    return Line(work, lambda item: drops)
 
-    def add(one: int, two: int) -> int:
-        return one + two
 
-    def fail() -> None:
-        raise SystemExit(3)
+class Calls:
+    """Calls that are noted, in their order, and the first of which waits for the test."""
 
+    def __init__(self, threads: Threads) -> None:
+        self.made: list[object] = []
+        self.may_go = threading.Event()
+        self.is_held = threading.Event()
+        threads.submit(line_of(self.hold), "first")
+        assert self.is_held.wait(PATIENCE)
+
+    def hold(self, item: object) -> None:
+        """Wait for the test."""
+        self.is_held.set()
+        assert self.may_go.wait(PATIENCE)
+
+    def note(self, item: object) -> None:
+        """Note a call."""
+        self.made.append(item)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_lines_take_turns() -> None:
+    """However many calls wait in one line, the first of another line is the next but one."""
     threads = Threads(1)
-    assert threads.submit(add, 1, two=2).result(PATIENCE) == 3
-    with pytest.raises(SystemExit):
-        threads.submit(fail).result(PATIENCE)
-    assert threads.submit(add, 3, 4).result(PATIENCE) == 7
+    calls = Calls(threads)
+    long, short = line_of(calls.note), line_of(calls.note)
+    for number in range(5):
+        threads.submit(long, number)
+    threads.submit(short, "short")
+    calls.may_go.set()
     threads.shutdown()
+    assert calls.made == [0, "short", 1, 2, 3, 4]
+
+
+def test_what_is_withdrawn_is_not_called() -> None:
+    """Unless the line keeps it; the calls of other lines are made all the same."""
+    threads = Threads(1)
+    calls = Calls(threads)
+    odd = Line(calls.note, lambda number: number % 2 == 0)
+    other, empty = line_of(calls.note), line_of(calls.note)
+    for number in range(6):
+        threads.submit(odd, number)
+    threads.submit(other, "other")
+    assert threads.withdraw(odd) == 3
+    assert threads.withdraw(empty) == 0
+    calls.may_go.set()
+    threads.shutdown()
+    assert calls.made == ["other", 1, 3, 5]
+
+
+def test_a_line_may_grow_while_it_is_withdrawn() -> None:
+    """What is kept comes before what was submitted meanwhile."""
+    threads = Threads(1)
+    calls = Calls(threads)
+    later = ["three"]
+
+    def drop(item: object) -> bool:
+        while later:
+            threads.submit(line, later.pop())
+        return False
+
+    line = Line(calls.note, drop)
+    threads.submit(line, "one")
+    threads.submit(line, "two")
+    threads.withdraw(line)
+    calls.may_go.set()
+    threads.shutdown()
+    assert calls.made == ["one", "two", "three"]
 
 
 def test_threads_are_made_when_they_are_needed() -> None:
     """One that is idle is used before another one is started, and there are never too many."""
     threads = Threads(3, "counted")
     assert count_of_threads("counted") == 0
+    line = line_of(id)
     for _ in range(10):
-        threads.submit(int).result(PATIENCE)
-        wait_for_idle(threads)
+        threads.submit(line, None)
+        wait_for(lambda: threads._idle._value)
     assert count_of_threads("counted") == 1
     go_on = threading.Event()
-    futures = [threads.submit(go_on.wait, PATIENCE) for _ in range(10)]
+    waiting = line_of(lambda item: go_on.wait(PATIENCE))
+    for _ in range(10):
+        threads.submit(waiting, None)
     assert count_of_threads("counted") == 3
     go_on.set()
-    assert all(future.result(PATIENCE) for future in futures)
     threads.shutdown()
     assert count_of_threads("counted") == 0
 
@@ -54,42 +121,31 @@ def count_of_threads(name: str) -> int:
     return sum(thread.name.startswith(name) for thread in threading.enumerate())
 
 
-def wait_for_idle(threads: Threads) -> None:
-    """Wait until a thread is ready for the next call."""
-    deadline = time.monotonic() + PATIENCE
-    while not threads._idle._value:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
-def test_shutdown_makes_the_calls_that_wait_unless_told_otherwise() -> None:
-    """After it no further calls are taken; those there are made, or cancelled."""
-    for cancels in (False, True):
-        go_on = threading.Event()
-        threads = Threads(1)
-        first = threads.submit(go_on.wait, PATIENCE)
-        second = threads.submit(int, "2")
-        while not first.running():
-            time.sleep(0.001)
-        threads.shutdown(wait=False, cancel_futures=cancels)
-        with pytest.raises(RuntimeError, match="shut down"):
-            threads.submit(int)
-        go_on.set()
-        assert first.result(PATIENCE)
-        if cancels:
-            with pytest.raises(CancelledError):
-                second.result(PATIENCE)
-        else:
-            assert second.result(PATIENCE) == 2
+@pytest.mark.parametrize("drops", [False, True])
+def test_shutdown_makes_the_calls_that_are_not_given_up(drops: bool) -> None:
+    """After it no further calls are taken; it says how many were given up."""
+    threads = Threads(1)
+    calls = Calls(threads)
+    line = line_of(calls.note, drops=drops)
+    threads.submit(line, 1)
+    threads.submit(line, 2)
+    assert threads.shutdown(wait=False) == (2 if drops else 0)
+    with pytest.raises(RuntimeError, match="shut down"):
+        threads.submit(line, 3)
+    calls.may_go.set()
+    threads.shutdown()
+    assert calls.made == ([] if drops else [1, 2])
 
 
 def test_threads_know_their_own() -> None:
     """A call can find out that it is made by one of them, and whose it is not."""
     threads, others = Threads(1), Threads(1)
-    assert threads.submit(threads.is_own_thread).result(PATIENCE)
-    assert not threads.submit(others.is_own_thread).result(PATIENCE)
-    assert not threads.is_own_thread()
+    seen: list[bool] = []
+    line = line_of(lambda item: seen.extend([threads.is_own_thread(), others.is_own_thread()]))
+    threads.submit(line, None)
     threads.shutdown()
+    assert seen == [True, False]
+    assert not threads.is_own_thread()
 
 
 def test_arguments_are_let_go() -> None:
@@ -103,7 +159,7 @@ def test_arguments_are_let_go() -> None:
 
     gone = threading.Event()
     threads = Threads(1)
-    threads.submit(id, Large()).result(PATIENCE)
+    threads.submit(line_of(id), Large())
     assert gone.wait(PATIENCE)
     threads.shutdown()
 
@@ -117,8 +173,8 @@ def test_number_is_checked() -> None:
 def test_program_ends_though_a_call_does_not() -> None:
     """A handler that hangs does not keep the process alive."""
     program = (
-        "import time; from telex.server.threads import Threads; threads = Threads(); "
-        "threads.submit(time.sleep, 60); time.sleep(0.2); threads.shutdown(wait=False)"
+        "import time; from telex.server.threads import Line, Threads; threads = Threads(); "
+        "threads.submit(Line(time.sleep, bool), 60); time.sleep(0.2); threads.shutdown(wait=False)"
     )
     begun = time.monotonic()
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telex import Application, ConnectionClosedError, Limits, Message, MessageProcessor
-from telex.application.dispatcher import Run
+from telex.application.run import Run
 from telex.conversation.greeting import Greeting
 from telex.server.registry import Registry
 from telex.sync.loop import READ, WRITE, Loop
@@ -57,7 +57,7 @@ class Deliberate(ServerDriver):
     def _how_it_stands(self) -> tuple[object, ...]:
         held = self.bytes_held, self._server.registry.bytes_held
         connection = self.connection
-        ends = self._is_closed, connection.is_finished, connection.is_served
+        ends = self._is_closed, connection.is_finished, connection.closing.is_served
         return self.watched, held, ends, connection.unsent, connection.conversation.phase
 
     def _run_elsewhere(self, run: Run) -> None:
@@ -230,7 +230,7 @@ def test_answer_in_parts_goes_on_when_there_is_room() -> None:
     """A generator that waits is waited for, though nobody says anything."""
     with staged() as stage:
         stage.ask("parts")
-        assert stage.driver.watched == WRITE
+        assert stage.driver.watched == READ | WRITE
         stage.hear()
         assert stage.answered == {1}
         assert (stage.driver.watched, stage.driver.bytes_held) == (READ, 0)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from telex import ConnectionClosedError, Message, TelexError, WaitTimeoutError
-from telex.application.dispatcher import Run
+from telex.application.run import Run
 from telex.connection.connection import Connection
 from telex.network.transfer import receive, transmit
 from telex.server.registry import Registry
@@ -117,7 +117,7 @@ class ServerDriver(Driver):
     def turn(self) -> None:
         """Send, and go on with what waited for room."""
         super().turn()
-        while self.dispatcher.waits_for_room and self.has_room():
+        while self.dispatcher.can_advance and not self.connection.is_finished:
             self.dispatcher.advance()
             super().turn()
         self._registry.note(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -71,13 +72,14 @@ class Driver(Protocol):
 class ConnectedPeer:
     """The peer of one connection; see ``Peer`` for what handlers see of it."""
 
-    __slots__ = ("_connection", "_driver", "address")
+    __slots__ = ("_connection", "_driver", "_not_sent", "address")
 
     def __init__(self, connection: Connection, driver: Driver, address: str) -> None:
         self.address: Final = address
         """The address of the peer, such as ``127.0.0.1:54321``."""
         self._connection: Final = connection
         self._driver: Final = driver
+        self._not_sent = 0
 
     def __repr__(self) -> str:
         who = "" if self.identity is None else f" of {self.identity}"
@@ -134,8 +136,22 @@ class ConnectedPeer:
         driver.sent(message)
 
     def _send_posted(self, message: Message) -> None:
-        """Send a message for another thread, which can no longer be told when it comes too late."""
+        """Send a message for another thread, which can no longer be told when it comes too late.
+
+        Messages that come too late together are logged together.
+        """
         try:
             self._send(message)
         except TelexError as error:
-            logger.warning("a message was not sent: %s", error, peer=self)
+            self._not_sent += 1
+            if self._not_sent == 1:
+                with contextlib.suppress(ConnectionClosedError):  # it is logged at the end
+                    self._driver.post(self._tell_of_not_sent, error)
+                    return
+                self._tell_of_not_sent(error)
+
+    def _tell_of_not_sent(self, error: TelexError) -> None:
+        """Log how many messages of other threads were not sent."""
+        count, self._not_sent = self._not_sent, 0
+        what = "a message was" if count == 1 else f"{count:,} messages were"
+        logger.warning("%s not sent: %s", what, error.with_traceback(None), peer=self)

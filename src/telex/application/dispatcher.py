@@ -8,12 +8,15 @@ front-end: ``run_elsewhere`` is handed in. This module must never know a socket 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, Final
 
-from telex.application.handler import Style
+from telex.application.handler import Style, does_not_fit
 from telex.application.naming import named
 from telex.application.notifier import call_hook, notify
+from telex.application.run import Run, Turn, request_id
+from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.error_content import read_problem
 from telex.errors import ConnectionClosedError, ContentError, Refusal
 from telex.log import safe_logger
@@ -21,9 +24,6 @@ from telex.wire.factory import message_of
 from telex.wire.message import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextvars import Context
-
     from telex.application.application import Application
     from telex.application.handler import Handler
     from telex.application.notifier import Notifier
@@ -34,33 +34,6 @@ if TYPE_CHECKING:
 logger: Final = safe_logger("telex.server")
 
 _NO_PART: Final = object()
-
-
-class Run:
-    """A handler at work on a message, for longer than one call."""
-
-    __slots__ = (
-        "begun_at",
-        "context",
-        "handler",
-        "is_unwanted",
-        "message",
-        "parts",
-        "request",
-        "size",
-    )
-
-    def __init__(self, handler: Handler, message: Message) -> None:
-        self.handler: Final = handler
-        self.message: Final = message
-        self.request: Final = _request_id(message)
-        self.size: Final = message.memory_size
-        self.parts: Iterator[object] | None = None
-        self.begun_at: float = 0.0
-        self.context: Context | None = None
-        """The context of the message, where the front-end gives each message one of its own."""
-        self.is_unwanted: bool = False
-        """Whether nobody wants the next part, so that the generator is only closed."""
 
 
 class Dispatcher:
@@ -80,10 +53,12 @@ class Dispatcher:
         "_in_order",
         "_is_busy",
         "_is_closed",
+        "_is_spent",
         "_max_pending",
         "_notifier",
         "_run_elsewhere",
         "_stalled",
+        "drop_unwanted",
         "peer",
     )
 
@@ -99,6 +74,8 @@ class Dispatcher:
     ) -> None:
         self.peer: Final = peer
         """The other end, as handlers see it."""
+        self.drop_unwanted: Callable[[], object] | None = None
+        """Drops what ``run_elsewhere`` was given, and has not begun, where it is unwanted."""
         self._application: Final = application
         self._connection: Final = connection
         self._conversation: Final[Conversation] = connection.conversation
@@ -107,21 +84,33 @@ class Dispatcher:
         self._notifier: Final = notifier
         self._max_pending: Final = max_pending
         self._in_order: Run | None = None
-        self._stalled: list[Run] | None = None
+        self._stalled: deque[Run] | None = None
         self._is_busy = False
         self._is_closed = False
+        # Whether the handlers have had their time in this turn.
+        self._is_spent = False
 
     @property
-    def waits_for_room(self) -> bool:
-        """Whether there is more to handle, or to yield, as soon as output has gone."""
-        return self._stalled is not None or (
-            self._connection.unread.count > 0 and not self._is_busy
-        )
+    def can_advance(self) -> bool:
+        """Whether ``advance`` has a message to handle, or a generator to ask for a part.
+
+        The driver then takes another turn soon, when other connections have had theirs.
+        """
+        if self._stalled is not None and self._may_yield():
+            return True
+        return self._connection.unread.count > 0 and not self._is_busy and not self._must_wait()
 
     @property
-    def is_refused(self) -> bool:
-        """Whether nobody receives what a handler would return. Any thread may ask."""
-        return self._connection.closing.is_refused
+    def has_generators(self) -> bool:
+        """Whether generators are held until there is room, or for another turn."""
+        return self._stalled is not None
+
+    def is_unwanted(self, run: Run) -> bool:
+        """Say whether nobody wants what comes of a run. Any thread may ask."""
+        closing = self._connection.closing
+        if run.is_unwanted or closing.is_refused:
+            return True
+        return run.request is not None and not closing.can_answer
 
     def received(self, size: int, messages: list[Message]) -> None:
         """Take the messages that ``size`` bytes completed: handle or hold each of them."""
@@ -131,28 +120,31 @@ class Dispatcher:
             self._take(messages)
 
     def advance(self) -> None:
-        """Go on with what was held, now that a handler is done or output has gone."""
+        """Go on with what was held, for ``TURN_SECONDS``; a driver calls it once in each turn.
+
+        Where ``received`` has used up the time of this turn, only generators go on.
+        """
         if self._stalled is not None:
-            stalled, self._stalled = self._stalled, None
-            self._connection.generators_waiting = 0
-            for run in stalled:
-                self._next_part(run)
-        unread = self._connection.unread
+            self._resume_generators()
+        if self._is_spent:
+            self._is_spent = False
+            return
+        unread, turn = self._connection.unread, Turn()
         while unread.count and not self._is_busy and not self._must_wait():
+            if turn.is_over():
+                return
             self._handle(unread.take())
 
     def close(self) -> None:
         """Forget what waits: the connection has ended, or is refused."""
         self._is_closed = True
         stalled, self._stalled = self._stalled, None
-        self._connection.generators_waiting = 0
         for run in stalled or ():
-            if run.handler.blocking:  # what the generator does when it is closed may block too
-                run.is_unwanted = True
-                self._run_elsewhere(run)
-            else:
-                self.broken_off(run)
+            self._break_off(run)
         self._connection.ending.dropped += len(self._connection.unread.clear())
+        drop, self.drop_unwanted = self.drop_unwanted, None
+        if drop is not None:
+            drop()
 
     # What comes of a handler that runs elsewhere
 
@@ -168,7 +160,7 @@ class Dispatcher:
 
     def yielded(self, run: Run, part: object) -> bool:
         """Send one part of an answer; return whether more of them make sense."""
-        if not self._connection.can_answer:
+        if not self._connection.closing.can_answer:
             return False
         return self._answer(run.handler, run.message, run.request, part, more=True)
 
@@ -189,23 +181,40 @@ class Dispatcher:
                 self._report(run.handler, run.message, run.request, error)
         self._finish(run)
 
+    def dropped(self, run: Run) -> None:
+        """Count a message whose handler was not called: nobody wants what would come of it."""
+        self._connection.ending.dropped += 1
+        self._finish(run)
+
     def go_on_with(self, run: Run) -> None:
         """Ask a generator for its next part, now or when there is room for it."""
-        self._next_part(run)
+        self._next_parts(run, Turn())
 
     # Handling
 
     def _take(self, messages: list[Message]) -> None:
+        conversation, closing = self._conversation, self._connection.closing
+        if closing.output_lost:
+            messages = self._without_requests(messages)
         if self._connection.unread.count:
             self._hold(messages)
-            self.advance()
             return
-        conversation, closing = self._conversation, self._connection.closing
+        turn = Turn()
         for position, message in enumerate(messages):
             if self._is_busy or conversation.is_full or self._is_closed or closing.is_cut:
                 self._hold(messages[position:])
                 return
+            if turn.is_over():
+                self._is_spent = True
+                self._hold(messages[position:])
+                return
             self._handle(message)
+
+    def _without_requests(self, messages: list[Message]) -> list[Message]:
+        """Drop requests: nobody receives the answers."""
+        plain = [message for message in messages if message.kind != "request"]
+        self._connection.ending.dropped += len(messages) - len(plain)
+        return plain
 
     def _hold(self, messages: list[Message]) -> None:
         if self._is_closed:
@@ -235,7 +244,7 @@ class Dispatcher:
 
     def _call(self, handler: Handler, message: Message) -> None:
         """Call a handler that neither waits nor yields, and answer."""
-        request = _request_id(message)  # handlers may change their message
+        request = request_id(message)  # handlers may change their message
         try:
             result = handler.call(message, self.peer)
         except KeyboardInterrupt:
@@ -274,12 +283,35 @@ class Dispatcher:
         except BaseException as error:  # noqa: BLE001 - a user's code raises what it likes
             self.failed(run, error)
         else:
-            self._next_part(run)
+            self._next_parts(run, Turn())
 
-    def _next_part(self, run: Run) -> None:
-        """Take parts from a generator until there is too much output, or none left."""
+    def _resume_generators(self) -> None:
+        """Have the generators that were held go on, each in its turn, while there is room."""
+        turn = Turn()
+        while self._stalled and self._may_yield() and not turn.is_over():
+            run = self._stalled.popleft()
+            if self._connection.closing.can_answer:
+                self._next_parts(run, turn)
+            else:
+                self._break_off(run)
+        if not self._stalled:
+            self._stalled = None
+
+    def _may_yield(self) -> bool:
+        """Say whether generators may add to the output now.
+
+        They stop at half of what pauses reading, so that requests and pings are read beside an
+        endless answer. Where a long part has paused reading, the peer is read from first.
+        """
+        connection = self._connection
+        return connection.has_room and not connection.closing.is_cut
+
+    def _next_parts(self, run: Run, turn: Turn) -> None:
+        """Take some parts from a generator, as many as its share of this turn; then hold it."""
         assert run.parts is not None
-        while not self._must_wait():
+        conversation = self._conversation
+        most = conversation.bytes_to_send + BATCH_SIZE
+        while self._may_yield() and conversation.bytes_to_send < most and not turn.is_over():
             if run.handler.blocking:
                 self._run_elsewhere(run)
                 return
@@ -296,8 +328,17 @@ class Dispatcher:
             if not self.yielded(run, part):
                 self.broken_off(run)
                 return
-        self._stalled = [*(self._stalled or ()), run]
-        self._connection.generators_waiting += 1
+        if self._stalled is None:
+            self._stalled = deque()
+        self._stalled.append(run)
+
+    def _break_off(self, run: Run) -> None:
+        """Have a generator closed that is not at work now."""
+        if run.handler.blocking:  # what the generator does when it is closed may block too
+            run.is_unwanted = True
+            self._run_elsewhere(run)
+        else:
+            self.broken_off(run)
 
     def _finish(self, run: Run) -> None:
         self._connection.handlers_running -= 1
@@ -356,7 +397,7 @@ class Dispatcher:
         if isinstance(error, Refusal):
             self._tell_of_failure(message, error.code)
             self._refuse(request, error.code, error.detail)
-        elif isinstance(error, ContentError) and _does_not_fit(handler, message):
+        elif isinstance(error, ContentError) and does_not_fit(handler, message):
             self._tell_of_failure(message, "bad-content")
             logger.warning("%s: %s", named(message.subject), error, peer=self.peer)
             self._refuse(request, "bad-content", str(error))
@@ -402,22 +443,5 @@ class Dispatcher:
                 notify(notifier.message_received, self.peer, message)
 
 
-def _request_id(message: Message) -> int | None:
-    """Return the number under which a message wants an answer; None for a plain one."""
-    return None if message.kind is None else message.id
-
-
 def _or_empty(result: Any) -> Any:
     return b"" if result is None else result
-
-
-def _does_not_fit(handler: Handler, message: Message) -> bool:
-    """Whether the content is not what its header says, or not what the handler asks for."""
-    try:
-        if handler.content_type is None:
-            _ = message.content
-        else:
-            message.decode(handler.content_type)
-    except ContentError:
-        return True
-    return False

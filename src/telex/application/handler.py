@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.compilation import mypyc_attr
+from telex.errors import ContentError
 from telex.wire.message import Message
 from telex.wire.typed_content import name_of as name_of_type
 from telex.wire.typed_content import reader_of
@@ -182,3 +183,15 @@ def _code_of(function: Function) -> Function:
 def name_of(function: Function) -> str:
     """Return the name by which a function is known to its writer."""
     return getattr(function, "__qualname__", None) or repr(function)
+
+
+def does_not_fit(handler: Handler, message: Message) -> bool:
+    """Say whether the content is not what its header says, or not what the handler asks for."""
+    try:
+        if handler.content_type is None:
+            _ = message.content
+        else:
+            message.decode(handler.content_type)
+    except ContentError:
+        return True
+    return False

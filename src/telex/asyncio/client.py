@@ -272,7 +272,7 @@ class Connection:
         if not connection.unread.count:
             deadline = moment_in(timeout)
             while not connection.unread.count:
-                if not connection.may_receive:
+                if not connection.closing.may_receive:
                     raise connection.ending.closed_error()
                 if not await driver.arrivals.wait(deadline):
                     raise WaitTimeoutError("a message", timeout or 0.0)
@@ -284,7 +284,7 @@ class Connection:
     async def __anext__(self) -> Message:
         driver, connection = self._driver, self._connection
         while not connection.unread.count:
-            if not connection.may_receive:
+            if not connection.closing.may_receive:
                 if driver.is_closing or connection.ending.is_good:
                     raise StopAsyncIteration
                 raise connection.ending.closed_error()

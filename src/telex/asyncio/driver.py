@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from telex.asyncio.room_watch import RoomWatch
 from telex.network.os_errors import ended_by
 from telex.network.transfer import REST_CALLS, transmit
+from telex.wire.processor import State
 
 if TYPE_CHECKING:
     import socket
@@ -28,6 +29,8 @@ RECEIVE_SIZE: Final = 256 * 1024
 
 _PIECE: Final = 64 * 1024
 """Bytes handled at a time. Memory for more than that comes from the system anew each time."""
+
+_CONTENT: Final = State.CONTENT
 
 _buffers: Final[weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview]] = (
     weakref.WeakKeyDictionary()
@@ -44,6 +47,7 @@ class Driver(asyncio.BufferedProtocol):
     __slots__ = (
         "_buffer",
         "_is_reading",
+        "_piece",
         "_room_watch",
         "_transport",
         "connection",
@@ -63,6 +67,7 @@ class Driver(asyncio.BufferedProtocol):
         self.loop: Final = loop
         self.socket: socket.socket = sock
         self._buffer: Final = _buffer_of(loop)
+        self._piece: Final = self._buffer[:_PIECE]
         self._is_reading = True
         # There while the network takes no more.
         self._room_watch: RoomWatch | None = None
@@ -116,8 +121,9 @@ class Driver(asyncio.BufferedProtocol):
         self.opened()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where to receive."""
-        return self._buffer
+        """Say where to receive: a piece, or more where long content is coming."""
+        is_content = self.connection.conversation.processor.state is _CONTENT
+        return self._buffer if is_content else self._piece
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what has come, and tell what it completes."""
@@ -125,6 +131,8 @@ class Driver(asyncio.BufferedProtocol):
         begin = 0
         while begin < nbytes:
             begin += self._receive(self._buffer[begin:nbytes], now)
+        if nbytes >= _PIECE:
+            self._let_others_have_a_turn()
 
     def eof_received(self) -> bool:
         """Handle the end of the peer's output; the peer can still be sent to."""
@@ -140,6 +148,13 @@ class Driver(asyncio.BufferedProtocol):
         self._wait_for_no_room()
         self.connection.lost(ended_by(exc), time.monotonic())
         self.lost()
+
+    def _let_others_have_a_turn(self) -> None:
+        """Receive no more in this pass of the loop: uvloop would, as long as there is more."""
+        if self._is_reading and not (self.is_lost or self._transport.is_closing()):
+            self._is_reading = False
+            self._transport.pause_reading()
+            self.loop.call_soon(self.turn)
 
     def _go_on_sending(self) -> None:
         """Send on: the network takes more."""

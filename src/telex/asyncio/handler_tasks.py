@@ -13,21 +13,21 @@ import types
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from telex.application.handler import Style
+from telex.application.run import Turn
 from telex.asyncio.waiting import Waiters
+from telex.conversation.batch import BATCH_SIZE
 from telex.server.handler_threads import reportable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from contextvars import Context
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.asyncio.server_loop import ServerLoop
     from telex.server.handler_threads import HandlerDriver
 
 _CANCELLED: Final = "the handler, or something that it awaited, was cancelled"
-
-_MANY_BYTES: Final = 64 * 1024
-"""Bytes of output after which a generator that never waits lets others have a turn."""
 
 
 class HandlerTasks:
@@ -66,9 +66,9 @@ class HandlerTasks:
     def output_has_gone(self) -> None:
         """Have generators go on that wait for room, or end where nobody receives their parts."""
         connection = self._driver.connection
-        if not connection.can_answer:
+        if not connection.closing.can_answer:
             self.end_streams()
-        if not connection.is_backed_up:
+        if connection.has_room:
             self._room.wake()
 
     def end_streams(self) -> None:
@@ -80,6 +80,7 @@ class HandlerTasks:
     async def _work(self) -> None:
         """Run one handler after the other, as long as the dispatcher starts another in order."""
         task = cast("asyncio.Task[Any]", asyncio.current_task())
+        turn = Turn()
         try:
             while (run := self._next) is not None:
                 self._next = None
@@ -87,6 +88,9 @@ class HandlerTasks:
                 await _within(self._server.context.copy(), self._run(run))
                 if task.cancelling():  # which was meant for this handler, and for none after it
                     return
+                if turn.is_over():
+                    await asyncio.sleep(0)
+                    turn = Turn()
                 self._dispatcher.advance()
         except Exception as fault:  # noqa: BLE001 - logged; the other connections are served
             self._driver.break_off(fault)
@@ -135,25 +139,31 @@ class HandlerTasks:
         dispatcher = self._dispatcher
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._streams.add(task)
+        turn = Turn()
         try:
             async with contextlib.aclosing(run.handler.call(run.message, dispatcher.peer)) as parts:
                 async for part in parts:
                     if not dispatcher.yielded(run, part):
                         return dispatcher.broken_off
-                    await self._make_room()
+                    if turn.is_over() or self._has_filled_batch():
+                        self._driver.flush()
+                        await asyncio.sleep(0)
+                        turn = Turn()
+                    else:
+                        self._driver.flush_soon()
+                    await self._wait_for_room()
             return dispatcher.exhausted
         finally:
             self._streams.discard(task)
 
-    async def _make_room(self) -> None:
+    def _has_filled_batch(self) -> bool:
+        """Say whether so much waits to be sent that it should go, before more is yielded."""
+        return self._driver.connection.conversation.bytes_to_send >= BATCH_SIZE
+
+    async def _wait_for_room(self) -> None:
         """Wait until a generator may yield its next part."""
         connection = self._driver.connection
-        if connection.conversation.bytes_to_send >= _MANY_BYTES:
-            self._driver.flush()
-            await asyncio.sleep(0)
-        else:
-            self._driver.flush_soon()
-        while connection.is_backed_up:
+        while not connection.has_room:
             await self._room.wait()
 
 

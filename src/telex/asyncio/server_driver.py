@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.asyncio.server_loop import ServerLoop
+    from telex.server.handler_threads import HandlerThreads
     from telex.wire.message import Message
 
 
@@ -30,6 +32,7 @@ class ServerDriver(Driver, driver.ServerDriver):
 
     __slots__ = (
         "_handler_tasks",
+        "_handler_threads",
         "_has_ended",
         "_server",
         "_turn_is_due",
@@ -46,6 +49,7 @@ class ServerDriver(Driver, driver.ServerDriver):
         )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
+        self._handler_threads: HandlerThreads | None = None
         self._server = server
         self._handler_tasks: HandlerTasks | None = None
         self._turn_is_due = False
@@ -133,17 +137,21 @@ class ServerDriver(Driver, driver.ServerDriver):
             return
         connection = self.connection
         dispatcher = self.dispatcher
-        if dispatcher.waits_for_room and not connection.is_backed_up:
+        if dispatcher.can_advance:
             dispatcher.advance()
             self._send()
-            self.flush_soon()  # more is handled when others have had a turn
         if self._handler_tasks is not None:
             self._handler_tasks.output_has_gone()
         server.registry.note(self)
         if connection.is_finished:  # which may have come of what it held
             self._end()
-        else:
-            self.read_if_wanted()
+            return
+        was_reading = self._is_reading
+        self.read_if_wanted()
+        if self._is_reading and not was_reading:
+            self._server.call_soon(self.flush_soon)  # the loop receives before that turn
+        elif dispatcher.can_advance:
+            self.flush_soon()
 
     def _send(self) -> None:
         """Send what the network takes now, and tell the observers of that."""
@@ -161,6 +169,7 @@ class ServerDriver(Driver, driver.ServerDriver):
         if self._handler_tasks is not None:
             self._handler_tasks.end_streams()
         self._handler_tasks = None
+        self._handler_threads = None
         del self.dispatcher
 
     def break_off(self, fault: BaseException) -> None:
@@ -172,7 +181,9 @@ class ServerDriver(Driver, driver.ServerDriver):
 
     def _run_elsewhere(self, run: Run) -> None:
         if run.handler.blocking:
-            self._run_in_thread(run, self._server.context)
+            if self._handler_threads is None:
+                self._handler_threads = self._handler_threads_in(self._server.context)
+            self._handler_threads.start(run)
             return
         if self._handler_tasks is None:
             self._handler_tasks = HandlerTasks(self._server, self.dispatcher, self)

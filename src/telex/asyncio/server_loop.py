@@ -118,7 +118,7 @@ class ServerLoop:
         When ``hurry`` is done there is none, except for those that need to wait for nothing.
         """
         self.is_cutting_off = True
-        self.registry.threads.shutdown(wait=False, cancel_futures=True)
+        self.registry.end_threads()
         for task in self.tasks:
             task.cancel()
         for _ in range(LAST_TURNS):

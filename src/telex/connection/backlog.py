@@ -24,7 +24,7 @@ OWED_FACTOR: Final = 16
 class Backlog:
     """The unsent output of one connection, before and behind the layer."""
 
-    __slots__ = ("_conversation", "_high_water", "_output", "was_too_much")
+    __slots__ = ("_conversation", "_high_water", "_output", "holds_reading_up", "was_too_much")
 
     def __init__(self, conversation: Conversation, output: Output, limits: Limits) -> None:
         self._conversation: Final = conversation
@@ -32,6 +32,8 @@ class Backlog:
         self._high_water: Final[i64] = limits.high_water
         self.was_too_much: bool = False
         """What ``is_too_much`` was when somebody last asked."""
+        self.holds_reading_up: bool = False
+        """Whether this is why the peer is not read from."""
 
     @property
     def size(self) -> i64:
@@ -47,6 +49,14 @@ class Backlog:
         elif unsent <= self._high_water // 2:
             self.was_too_much = False
         return self.was_too_much
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an answer in parts may go on: if its parts are short, they never hold reading up.
+
+        Where output has held reading up, that goes on first.
+        """
+        return not self.holds_reading_up and self.size <= self._high_water // 2
 
     @property
     def is_far_too_much(self) -> bool:

@@ -118,6 +118,21 @@ class Closing:
         return phase is _CLOSING or phase is _CLOSED or phase is _FAILED
 
     @property
+    def may_receive(self) -> bool:
+        """Whether messages or answers may still come that the program would get."""
+        return self._conversation.is_open and not (self.input_ended or self.is_cut)
+
+    @property
+    def can_answer(self) -> bool:
+        """Whether anybody receives an answer that is sent now."""
+        return not (self.output_lost or self.is_cut or self._conversation.is_over)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether there is more to do for the peer than to wait for its end."""
+        return not (self.output_ended or self.is_cut)
+
+    @property
     def ignores_input(self) -> bool:
         """Whether what comes is only received to see its end."""
         return self._conversation.is_over or (self.is_leaving and self.output_ended)
@@ -138,6 +153,11 @@ class Closing:
         phase = self._conversation.phase
         return (phase is _FINISHING or phase is _CLOSED) and self._output.size > 0
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the network is lost in both directions."""
+        return self.output_lost and self.input_ended
+
     def is_finished(self, is_idle: bool) -> bool:
         """Whether nothing more can come or go; ``is_idle``: every message that came is handled."""
         if self.is_cut:
@@ -146,13 +166,17 @@ class Closing:
             return False
         return is_idle or self._conversation.is_over
 
-    def advance(self, is_idle: bool, now: float) -> None:
-        """Take the next steps that are due: the goodbye where all is answered, the refusal."""
+    def advance(self, is_idle: bool, has_begun_all: bool, now: float) -> None:
+        """Take the next steps that are due: the goodbye where all is answered, the refusal.
+
+        A lost connection ends when the handling of all that came has begun (``has_begun_all``):
+        nobody is there to receive what handlers return.
+        """
         conversation = self._conversation
+        if has_begun_all and self.is_lost and not conversation.is_over:
+            self.ending.end_conversation()
+            return
         if is_idle and not conversation.is_over:
-            if self.output_lost and self.input_ended:
-                self.ending.end_conversation()
-                return
             if self.is_leaving:
                 conversation.close("shutting-down", "the server is shutting down")
             elif conversation.phase is _FINISHING:

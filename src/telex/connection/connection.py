@@ -49,8 +49,8 @@ class Connection:
     Raises ContentError for a greeting that cannot be written.
 
     What is said goes to the ``conversation``, and comes out of ``data_to_send``. Received messages
-    that wait are in ``unread``. Whoever runs handlers keeps ``handlers_running``, ``bytes_at_work``
-    (memory of the messages that are being handled) and ``generators_waiting`` (for room).
+    that wait are in ``unread``. Whoever runs handlers keeps ``handlers_running`` and
+    ``bytes_at_work`` (memory of the messages that are being handled).
     """
 
     __slots__ = (
@@ -64,7 +64,6 @@ class Connection:
         "bytes_at_work",
         "closing",
         "conversation",
-        "generators_waiting",
         "handlers_running",
         "said",
         "unread",
@@ -99,7 +98,6 @@ class Connection:
         self._is_reading = True
         self.handlers_running: int = 0
         self.bytes_at_work: int = 0
-        self.generators_waiting: int = 0
         self.said: i64 = 0
         """Bytes that the conversation has handed over to be sent, before the layer."""
         if not serves:
@@ -145,9 +143,14 @@ class Connection:
             self.lost(error, now)
 
     def output_lost(self, error: ConnectionClosedError, now: float) -> None:
-        """Handle a network that takes nothing more; bytes of the peer can still arrive."""
+        """Handle a network that takes nothing more; bytes of the peer can still arrive.
+
+        Requests that wait are dropped: nobody receives the answers.
+        """
         self._now = now
         self.closing.lose_output(error)
+        if self._serves and self.unread.count:
+            self.ending.dropped += self.unread.drop_requests()
 
     def lost(self, error: ConnectionClosedError, now: float) -> None:
         """Handle the loss of the network in both directions, for the reason ``error``."""
@@ -263,20 +266,9 @@ class Connection:
         return self.closing.ending
 
     @property
-    def may_receive(self) -> bool:
-        """Whether messages or answers may still come that the program would get."""
-        closing = self.closing
-        return self.conversation.is_open and not (closing.input_ended or closing.is_cut)
-
-    @property
     def is_finished(self) -> bool:
         """Whether the driver is to close, once it has tried to send what there is."""
         return self.closing.is_finished(self.is_idle)
-
-    @property
-    def is_served(self) -> bool:
-        """Whether there is more to do for the peer than to wait for its end."""
-        return not (self.closing.output_ended or self.closing.is_cut)
 
     # How things stand
 
@@ -319,15 +311,14 @@ class Connection:
         return self._backlog.is_too_much
 
     @property
+    def has_room(self) -> bool:
+        """Whether an answer in parts may go on."""
+        return self._backlog.has_room
+
+    @property
     def must_send_first(self) -> bool:
         """Whether to send before more is said: a whole batch waits, or too much is unsent."""
         return self.is_backed_up or self.conversation.bytes_to_send >= BATCH_SIZE
-
-    @property
-    def can_answer(self) -> bool:
-        """Whether anybody receives an answer that is sent now."""
-        closing = self.closing
-        return not (closing.output_lost or closing.is_cut or self.conversation.is_over)
 
     @property
     def unsent(self) -> int:
@@ -377,8 +368,8 @@ class Connection:
         if now >= self.closing.linger_until:
             self.closing.is_cut = True
         elif self.is_established or self.conversation.is_over:
-            sent: i64 = self._output.sent if self._backlog.was_too_much else -1
-            self._times.look(now, is_reading=self._is_reading, sent=sent)
+            sent, is_unsent = self._output.sent, self._output.size > 0
+            self._times.look(now, is_reading=self._is_reading, sent=sent, is_unsent=is_unsent)
         elif (error := self._times.late_handshake(now)) is not None:
             self.cut_off(error, now)
 
@@ -391,6 +382,7 @@ class Connection:
 
     def _may_read(self) -> bool:
         closing = self.closing
+        self._backlog.holds_reading_up = False
         if closing.input_ended or closing.is_cut:
             return False
         if closing.ignores_input or closing.is_closing:
@@ -407,7 +399,10 @@ class Connection:
             return not self._backlog.is_owed_too_much
         if closing.output_lost and self.is_idle:
             return True  # nobody receives the answers, so pending requests never get fewer
-        return not (self.is_backed_up or self.generators_waiting or conversation.is_saturated)
+        if self.unread.count and not self.handlers_running:
+            return False  # what came is handled first, in the next turns
+        self._backlog.holds_reading_up = self.is_backed_up
+        return not (self._backlog.holds_reading_up or conversation.is_saturated)
 
     def _take(self, data: bytes | memoryview) -> list[Message]:
         """Take bytes of the conversation."""
@@ -442,7 +437,7 @@ class Connection:
 
     def _advance_closing(self) -> None:
         """Take the next steps of the end; drop what a refused peer sent and nobody handled."""
-        closing = self.closing
-        closing.advance(self.is_idle, self._now)
-        if closing.is_refused and self._serves and self.unread.count:
-            closing.ending.dropped += len(self.unread.clear())
+        closing, unread = self.closing, self.unread
+        closing.advance(self.is_idle, not self._serves or unread.is_empty, self._now)
+        if closing.is_refused and self._serves and unread.count:
+            closing.ending.dropped += len(unread.clear())

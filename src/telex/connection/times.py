@@ -88,11 +88,11 @@ class Times:
         reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
         return ConnectionClosedError("us", reason, code="timeout")
 
-    def look(self, now: float, *, is_reading: bool, sent: i64) -> None:
+    def look(self, now: float, *, is_reading: bool, sent: i64, is_unsent: bool) -> None:
         """Do what is due by ``now``: ping, end a stall, or give the peer up.
 
-        ``is_reading`` says whether the peer is being read from. Where output keeps this side from
-        reading, ``sent`` counts the bytes that the network has taken so far; else it is -1.
+        ``is_reading`` says whether the peer is being read from, and ``is_unsent`` whether output
+        waits; ``sent`` counts the bytes that the network has taken so far.
         """
         if self._unread.has_stalled(now):
             self._end_stall()
@@ -100,7 +100,7 @@ class Times:
             return
         is_late = now > self._looked_at + MOST_BETWEEN_LOOKS
         self._looked_at = now
-        self._conversation.check_time(now, is_reading=is_reading, sent=sent)
+        self._conversation.check_time(now, is_reading=is_reading, sent=sent, is_unsent=is_unsent)
         closing = self._closing
         # A blocking client may have been away, and has sent nothing meanwhile.
         if not closing.has_unsent or (is_late and not self._serves):

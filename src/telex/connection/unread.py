@@ -146,6 +146,14 @@ class Unread:
         self._inbox.messages.clear()
         return messages
 
+    def drop_requests(self) -> int:
+        """Drop the requests among the messages, and return how many they were."""
+        messages = self.clear()
+        plain = [message for message in messages if message.kind != "request"]
+        if plain:
+            self.inbox.add(plain)
+        return len(messages) - len(plain)
+
     def hold(self, size: i64) -> None:
         """Add ``size`` bytes of parts of an answer."""
         self.parts += size

@@ -160,10 +160,7 @@ class Conversation:
     def fill(
         self, batch: list[Message], items: Iterator[object], *, as_requests: bool = False
     ) -> bool:
-        """Move messages for one system call from ``items`` to an empty batch; see ``batch.fill``.
-
-        Nothing is sent yet: ``send_many`` or ``request_many`` sends the batch.
-        """
+        """Move messages for one system call from ``items`` to an empty batch; see ``fill``."""
         return fill(batch, items, self.outgoing, self.calls.next_id if as_requests else 0)
 
     def send_many(self, messages: list[Message]) -> None:
@@ -172,10 +169,7 @@ class Conversation:
             self.send(message)
 
     def request(self, message: Message) -> Call:
-        """Send a message as a request; return the call that its answer will complete.
-
-        The request carries a number of its own. Raises as ``send`` does.
-        """
+        """Send a request, numbered anew; return the call of its answer. Raises as ``send`` does."""
         return self._ask(message, "request")
 
     def request_many(self, messages: list[Message], calls: list[Call]) -> None:
@@ -305,12 +299,10 @@ class Conversation:
 
     # Time
 
-    def check_time(self, now: float, *, is_reading: bool = True, sent: int = -1) -> None:
-        """Ping a silent peer, and fail when the peer takes too long. Call it a few times a second.
-
-        While this side does not read (``is_reading``), only the times for a hello and for taking
-        output run: ``sent`` counts the bytes taken so far, where output waits, and else is -1.
-        """
+    def check_time(
+        self, now: float, *, is_reading: bool = True, sent: i64 = 0, is_unsent: bool = False
+    ) -> None:
+        """Ping a silent peer, and fail when it takes too long; see ``overdue``. Call it often."""
         if self.is_over:
             return
         timeouts = self._timeouts
@@ -319,16 +311,18 @@ class Conversation:
             awaits_hello=self._serves and self.phase is Phase.GREETING,
             is_reading=is_reading,
             sent=sent,
+            is_unsent=is_unsent,
             is_watched=self.wants_keepalive,
             is_speaking=self.is_open,
+            has_ended=self.phase is Phase.FINISHING,
             is_working=self._requests.count > 0,
         )
         if overdue is not None:
             self.fail(ConnectionClosedError("us", str(overdue), code="timeout"))
-        elif self.wants_keepalive and self.is_open and timeouts.must_ping(now):
+        elif self.wants_keepalive and self._can_send() and timeouts.must_ping(now):
             if self._keepalive is not None:
                 self.abandon(self._keepalive)
-            self._keepalive = self.ping()
+            self._keepalive = self._ask(Message(b""), "ping", is_test=True)
 
     # Kinds
 
@@ -421,9 +415,9 @@ class Conversation:
         """Whether answers can be sent, also to requests before a mistake of the peer."""
         return self._can_send() or self.outgoing.has_last_words
 
-    def _ask(self, message: Message, kind: str) -> Call:
-        """Send a message that the peer must answer. Raises as ``send`` does."""
-        if not self.is_open:
+    def _ask(self, message: Message, kind: str, *, is_test: bool = False) -> Call:
+        """Send a message that the peer must answer, or a test. Raises as ``send`` does."""
+        if not (self.is_open or is_test):
             raise self.closed_error()
         self.outgoing.write(message, kind, self.calls.next_id, 0, False)
         return self.calls.begin(message.subject, kind == "ping", self.said)

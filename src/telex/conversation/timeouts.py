@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _RATE_WINDOW: Final = 10.0
 """Seconds over which the rate of content is measured."""
 
+PROBE_SECONDS: Final = 0.5
+"""How often a watched peer that has ended its input is sent a ping. Nothing answers the ping, but
+the network tells when nobody is there any more."""
+
 _NONE: Final = -1
 
 
@@ -30,6 +34,7 @@ class Timeouts:
         "_begun_at",
         "_buffered",
         "_busy_at",
+        "_has_ended",
         "_heard_at",
         "_limits",
         "_moved_at",
@@ -37,6 +42,7 @@ class Timeouts:
         "_pinged_at",
         "_processor",
         "_received",
+        "_seen_sent",
         "_sent",
         "_was_pinged",
         "_was_working",
@@ -58,7 +64,9 @@ class Timeouts:
         self._was_pinged = False
         self._pinged_at: float = now
         self._sent: i64 = _NONE
+        self._seen_sent: i64 = _NONE
         self._moved_at: float = now
+        self._has_ended = False
 
     def overdue(
         self,
@@ -67,27 +75,36 @@ class Timeouts:
         awaits_hello: bool,
         is_reading: bool,
         sent: i64,
+        is_unsent: bool,
         is_watched: bool,
         is_speaking: bool,
+        has_ended: bool,
         is_working: bool,
     ) -> WaitTimeoutError | None:
         """Return the error for a peer that takes too long now, or None.
 
         A hello that is awaited (``awaits_hello``) has its time in any case. While this side does
-        not read (``is_reading``), the peer has to take the output that waits: ``sent`` counts the
-        bytes taken so far, and is -1 where nothing waits.
-        Else the peer has to go on with a message that has begun, and, until it has said its last
-        (``is_speaking``), to show a sign of life. ``is_watched`` and ``is_working`` say whether the
-        peer is pinged while it is silent, and whether it waits for an answer of this side.
+        not read (``is_reading``), the peer has to take the output that waits (``is_unsent``):
+        ``sent`` counts the bytes taken so far.
+        Else the peer has to go on with a message that has begun, and, until one side has said its
+        last (``is_speaking``), to show a sign of life. To a peer that sends nothing more
+        (``has_ended``), something has to be sent. ``is_watched`` says that the peer is pinged while
+        it is silent. ``is_working`` says that the peer waits for an answer of this side; one that
+        takes nothing of what it is sent does not wait.
         """
+        if has_ended:
+            return self.with_end(now, sent, is_watched=is_watched)
+        is_stuck = is_unsent and sent == self._seen_sent
+        self._seen_sent = sent
         error = self.with_hello(now) if awaits_hello else None
         if not is_reading:
             self.start_over(now)
-            return error or self.with_output(now, sent, is_watched=is_watched)
+            waiting: i64 = sent if is_unsent else _NONE
+            return error or self.with_output(now, waiting, is_watched=is_watched)
         if error is None:
             error = self.with_message(now)
         if error is None and is_speaking:
-            error = self.with_silence(now, is_working=is_working)
+            error = self.with_silence(now, is_working=is_working and not is_stuck)
         return error
 
     def start_over(self, now: float) -> None:
@@ -100,6 +117,7 @@ class Timeouts:
     def with_output(self, now: float, sent: i64, *, is_watched: bool) -> WaitTimeoutError | None:
         """Say whether a peer takes nothing of what it is sent, as long as it may be silent.
 
+        ``sent`` counts the bytes taken so far, and is -1 where nothing waits.
         A peer that is watched (``is_watched``) would have been pinged, and could not be now.
         """
         is_moving = sent == _NONE or sent != self._sent
@@ -107,13 +125,27 @@ class Timeouts:
         if is_moving:
             self._moved_at = now
             return None
-        limits = self._limits
-        longest = limits.ping_interval + limits.ping_timeout if is_watched else math.inf
-        if limits.idle_timeout is not None:
-            longest = min(longest, limits.idle_timeout)
+        longest = self._longest_silence(is_watched)
         if now - self._moved_at < longest:
             return None
         return WaitTimeoutError("the peer to take what it is sent", longest)
+
+    def with_end(self, now: float, sent: i64, *, is_watched: bool) -> WaitTimeoutError | None:
+        """Say whether a peer that sends nothing more was sent nothing, as long as it may be silent.
+
+        Such a peer can show no sign of life. A ping that tests the network does not count.
+        """
+        if not self._has_ended:
+            self._has_ended = True
+            self._moved_at = self._pinged_at = now
+        elif sent != self._seen_sent and not self._was_pinged:
+            self._moved_at = now
+        self._seen_sent = sent
+        self._was_pinged = False
+        longest = self._longest_silence(is_watched)
+        if now - self._moved_at < longest:
+            return None
+        return WaitTimeoutError("an answer for a peer that has ended its input", longest)
 
     def with_hello(self, now: float) -> WaitTimeoutError | None:
         """Say whether a hello has been waited for too long."""
@@ -176,8 +208,17 @@ class Timeouts:
 
     def must_ping(self, now: float) -> bool:
         """Say whether a silent peer must be asked for a sign of life now; the caller asks it."""
-        if self._was_pinged or now - self._heard_at < self._limits.ping_interval:
+        if self._has_ended:
+            if now - self._pinged_at < PROBE_SECONDS:
+                return False
+        elif self._was_pinged or now - self._heard_at < self._limits.ping_interval:
             return False
         self._was_pinged = True
         self._pinged_at = now
         return True
+
+    def _longest_silence(self, is_watched: bool) -> float:
+        """Return how long a peer may show no sign of life, in seconds."""
+        limits = self._limits
+        longest = limits.ping_interval + limits.ping_timeout if is_watched else math.inf
+        return longest if limits.idle_timeout is None else min(longest, limits.idle_timeout)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
     from telex.limits import Limits
     from telex.server.registry import Registry
     from telex.server.thread_calls import ThreadCalls
@@ -71,10 +71,12 @@ class ServerDriver(HandlerDriver):
         lead_nowhere((self.socket.fileno(),))
         give_up_connection(self.connection, why)
 
-    def _run_in_thread(self, run: Run, context: Context) -> None:
-        """Run a handler that blocks, or the next step of its generator."""
-        submit = self._server.registry.threads.submit
-        HandlerThreads(self, self.dispatcher, submit, context).start(run)
+    def _handler_threads_in(self, context: Context) -> HandlerThreads:
+        """Return what runs the handlers of this connection that block; made when it is needed."""
+        dispatcher = self.dispatcher
+        handler_threads = HandlerThreads(self, dispatcher, self._server.registry.threads, context)
+        dispatcher.drop_unwanted = handler_threads.drop_unwanted
+        return handler_threads
 
 
 def leave_connections_to_owner(registry: Registry, why: str) -> None:

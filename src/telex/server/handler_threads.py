@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
-from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from telex.application.connected_peer import Driver
 from telex.errors import ConnectionClosedError, WaitTimeoutError
+from telex.server.threads import Line
 from telex.wire.message import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
     from contextvars import Context
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.connection.connection import Connection
 
 UNKNOWN_SIZE: Final = 32 * 1024
@@ -41,51 +41,69 @@ class HandlerDriver(Driver, Protocol):
         """End the connection for a fault of this server."""
 
 
+class Workers(Protocol):
+    """Threads, or what takes their place; see ``Threads``."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no more calls are taken."""
+
+    def submit(self, line: Line, item: object) -> None:
+        """Have ``line.work(item)`` called."""
+
+    def withdraw(self, line: Line) -> int:
+        """Take back the calls that ``line.drop`` gives up."""
+
+
 class HandlerThreads:
-    """Runs handlers of one connection.
+    """Runs handlers of one connection. Each message has a copy of ``context``."""
 
-    ``submit`` has a thread make a call, and returns the future of the call where that may be
-    cancelled. Each message has a copy of ``context``.
-    """
-
-    __slots__ = ("_context", "_dispatcher", "_driver", "_submit")
+    __slots__ = ("_context", "_dispatcher", "_driver", "_line", "_threads")
 
     def __init__(
-        self,
-        driver: HandlerDriver,
-        dispatcher: Dispatcher,
-        submit: Callable[..., Future[None] | None],
-        context: Context,
+        self, driver: HandlerDriver, dispatcher: Dispatcher, threads: Workers, context: Context
     ) -> None:
         self._driver: Final = driver
         self._dispatcher: Final = dispatcher
-        self._submit: Final = submit
+        self._threads: Final = threads
         self._context: Final = context
+        self._line: Final = Line(self._work, self._drop)
 
     def start(self, run: Run) -> None:
-        """Run a handler, or the next step of its generator, in a thread."""
-        context = run.context
-        if context is None:
-            context = run.context = self._context.copy()
+        """Run a handler, or the next step of its generator, when it is this connection's turn."""
         try:
-            call = self._submit(self._work, run, context)
+            self._threads.submit(self._line, run)
         except RuntimeError:  # the server has ended, and its threads with it
-            context.run(self._dispatcher.broken_off, run)
-            return
-        if call is not None:
-            call.add_done_callback(partial(self._note_cancelled, run, context))
+            self._context_of(run).run(self._dispatcher.broken_off, run)
 
-    def _note_cancelled(self, run: Run, context: Context, call: Future[None]) -> None:
-        """End a run whose step waited for a thread when the server, in this thread, has ended."""
-        if call.cancelled():
-            context.run(self._dispatcher.broken_off, run)
+    def drop_unwanted(self) -> None:
+        """Drop what waits for a thread and nobody wants."""
+        self._threads.withdraw(self._line)
 
-    def _work(self, run: Run, context: Context) -> None:
+    def _drop(self, run: Run) -> bool:
+        """Drop a run that has not begun, if nobody wants it or all threads end.
+
+        A generator that has begun is closed by its next step.
+        """
+        dispatcher = self._dispatcher
+        if not (dispatcher.is_unwanted(run) or self._threads.is_closed):
+            return False
+        run.is_unwanted = True
+        if run.parts is None:
+            dispatcher.dropped(run)
+        return run.parts is None
+
+    def _context_of(self, run: Run) -> Context:
+        if run.context is None:
+            run.context = self._context.copy()
+        return run.context
+
+    def _work(self, run: Run) -> None:
         """Do a step in a context, and hand the outcome over; then the next step may begin.
 
         While the server's thread is busy, this waits where much is on its way there already.
         """
-        outcome = context.run(self._step, run)
+        outcome = self._context_of(run).run(self._step, run)
         size = _size_of(outcome[-1])
         with contextlib.suppress(ConnectionClosedError):  # the server has ended
             while True:
@@ -100,7 +118,9 @@ class HandlerThreads:
         """Run a handler, or the next step of its generator; return what takes the outcome."""
         dispatcher = self._dispatcher
         try:
-            if run.is_unwanted or dispatcher.is_refused:
+            if dispatcher.is_unwanted(run):
+                if run.parts is None:
+                    return (dispatcher.dropped,)
                 if isinstance(run.parts, Generator):
                     run.parts.close()
                 return (dispatcher.broken_off,)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from telex.application.application import Application
-    from telex.application.dispatcher import Run
     from telex.application.observer import Observer
+    from telex.application.run import Run
     from telex.conversation.greeting import Greeting
     from telex.limits import Limits
     from telex.wire.message import Message
@@ -270,9 +270,14 @@ class Registry:
             driver.connection.leave(now)
             driver.turn()
 
+    def end_threads(self) -> None:
+        """Have no more handlers begin in threads; log how many messages are lost by that."""
+        if lost := self.threads.shutdown(wait=False):
+            logger.warning("shut down: %s", not_handled(lost))
+
     def cut_off(self, now: float) -> None:
         """End all connections that are left, and log how many they were."""
-        left = [driver for driver in self.drivers if driver.connection.is_served]
+        left = [driver for driver in self.drivers if driver.connection.closing.is_served]
         unanswered = sum(driver.connection.conversation.unanswered for driver in left)
         unsent = sum(driver.connection.unsent for driver in left)
         reason = ConnectionClosedError("us", "the server was shut down", code="shutting-down")

@@ -1,14 +1,17 @@
 """Calls from other threads to a server's thread, which alone may touch connections.
 
 The size of the waiting calls is bounded: a thread that posts more has to wait. The wait has a
-limit, because the server may be waiting for that same thread. This module knows no socket.
+limit, because the server may be waiting for that same thread. The server makes calls for a bounded
+time, and has its connections go on between. This module knows no socket.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from telex.application.run import Turn
 from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.log import safe_logger
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1024 * 1024
 """Bytes of waiting calls; with more, the next thread has to wait."""
+
+CALL_BYTES: Final = 512
+"""Bytes of memory that a waiting call takes besides what it brings."""
 
 WAIT_SECONDS: Final = 10.0
 """How long a thread waits for room before ``post`` raises."""
@@ -37,7 +43,7 @@ class ThreadCalls:
 
     def __init__(self, wake: Callable[[], object]) -> None:
         self._wake: Final = wake
-        self._calls: list[_Call] = []
+        self._calls: deque[_Call] = deque()
         self._size = 0
         self._has_room = threading.Condition()
         self._own_thread: int | None = None
@@ -62,6 +68,8 @@ class ThreadCalls:
                 raise WaitTimeoutError("the server to send what waits already", WAIT_SECONDS)
             if self._why_closed is not None:
                 raise ConnectionClosedError("us", self._why_closed, code="shutting-down")
+            if size:
+                size += CALL_BYTES
             self._calls.append(_Call(function, arguments, size))
             self._size += size
             is_first = len(self._calls) == 1
@@ -73,22 +81,33 @@ class ThreadCalls:
                 raise
 
     def make(self) -> None:
-        """Make the calls that were posted until now, and wake the threads that wait for room.
+        """Make calls that were posted until now, for ``TURN_SECONDS``; wake the threads that wait.
 
-        The exception of a call is logged; the calls behind that one are made all the same.
+        What is left then is made at the next call of this, to which the server is woken. The
+        exception of a call is logged; the calls behind that one are made all the same.
         """
-        if not self._calls:
-            return
-        with self._has_room:
-            calls, self._calls, self._size = self._calls, [], 0
-            self._has_room.notify_all()
-        for call in calls:
+        if self._make(Turn()):
+            self._wake()
+
+    def _make(self, turn: Turn | None) -> bool:
+        """Make calls until the turn is over; return whether calls are left."""
+        for _ in range(len(self._calls)):
+            if turn is not None and turn.is_over():
+                break
+            with self._has_room:
+                call = self._calls.popleft()
+                had_room = self._can_go_on()
+                self._size -= call.size
+                if not had_room and self._can_go_on():
+                    self._has_room.notify_all()
             try:
                 call.function(*call.arguments)
             except KeyboardInterrupt:
                 raise
             except BaseException:
                 logger.exception("a call from another thread failed")
+            del call
+        return len(self._calls) > 0
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -102,13 +121,13 @@ class ThreadCalls:
     def leave_to_owner(self, why: str) -> None:
         """Leave the calls that wait to the process that this one was forked from."""
         self._has_room = threading.Condition()
-        self._calls, self._size = [], 0
+        self._calls, self._size = deque(), 0
         self.end(why)
 
     def close(self) -> None:
         """Accept no more calls, and make those that still wait."""
         self.end()
-        self.make()
+        self._make(None)
 
     def _can_go_on(self) -> bool:
         return self._why_closed is not None or self._size < MAX_BYTES

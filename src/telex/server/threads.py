@@ -1,53 +1,42 @@
 """Threads for handlers that block: as many as are needed, up to a bound, and none before.
 
-In contrast to ``concurrent.futures.ThreadPoolExecutor`` they do not keep a program from ending: a
-handler that never returns must not outlive the server that was told to end. What the calls are is
-not known here.
+The calls of each connection wait in a line of their own, and the lines take turns: who asks for a
+thousand calls keeps nobody else waiting for more than one of them. In contrast to
+``concurrent.futures.ThreadPoolExecutor`` the threads do not keep a program from ending: a handler
+that never returns must not outlive the server that was told to end. What the calls are is not known
+here.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Executor, Future
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections import deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    Result = TypeVar("Result")
 
 _MOST: Final = min(32, (os.cpu_count() or 1) + 4)
 """How many threads there may be when nobody says: as many as the standard library's pool has."""
 
 
-class _Call:
-    """A call that waits for a thread."""
+class Line:
+    """Calls of ``work`` that wait for a thread, each with what it is called with.
 
-    __slots__ = ("_arguments", "_function", "_keywords", "future")
+    ``drop`` is called in the thread that takes calls back, and says whether a call was given up.
+    """
 
-    def __init__(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> None:
-        self.future: Future[Any] = Future()
-        self._function = function
-        self._arguments = arguments
-        self._keywords = keywords
+    __slots__ = ("drop", "waiting", "work")
 
-    def make(self) -> None:
-        """Call, unless it was cancelled, and keep what comes of it."""
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            result = self._function(*self._arguments, **self._keywords)
-        except BaseException as error:  # noqa: BLE001 - whoever asks the future gets it raised
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
+    def __init__(self, work: Callable[[Any], object], drop: Callable[[Any], bool]) -> None:
+        self.work: Final = work
+        self.drop: Final = drop
+        self.waiting: deque[Any] = deque()
 
 
-class Threads(Executor):
+class Threads:
     """At most ``most`` threads, each of which takes the next call when it is done with one."""
 
     def __init__(self, most: int | None = None, name: str = "telex-handler") -> None:
@@ -55,19 +44,24 @@ class Threads(Executor):
             raise ValueError(f"there must be at least 1 thread, not {most}")
         self._most: Final = most or _MOST
         self._name: Final = name
-        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        # A sign for each call that was submitted; the call that is made for it is the next one.
+        self._signs: SimpleQueue[bool] = SimpleQueue()
+        self._lines: deque[Line] = deque()
         self._threads: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
         self._lock = threading.Lock()
-        self._is_closed = False
+        self.is_closed: bool = False
+        """Whether no more calls are taken."""
 
-    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        """Have a thread make this call. Raises RuntimeError after ``shutdown()``."""
-        call = _Call(fn, args, kwargs)
+    def submit(self, line: Line, item: object) -> None:
+        """Have a thread call ``line.work(item)``. Raises RuntimeError after ``shutdown()``."""
         with self._lock:
-            if self._is_closed:
+            if self.is_closed:
                 raise RuntimeError("the threads have been shut down")
-            self._calls.put(call)
+            line.waiting.append(item)
+            if len(line.waiting) == 1:
+                self._lines.append(line)
+            self._signs.put(True)
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
                 number = len(self._threads) + 1
                 thread = threading.Thread(
@@ -75,42 +69,61 @@ class Threads(Executor):
                 )
                 self._threads.append(thread)
                 thread.start()
-        return call.future
+
+    def withdraw(self, line: Line) -> int:
+        """Take back the calls of a line that ``line.drop`` gives up; return how many they were."""
+        with self._lock:
+            waiting, line.waiting = line.waiting, deque()
+            if waiting:
+                self._lines.remove(line)
+        left = [item for item in waiting if not line.drop(item)]  # which may submit others
+        if left:
+            with self._lock:
+                if not line.waiting:
+                    self._lines.append(line)
+                line.waiting.extendleft(reversed(left))
+        return len(waiting) - len(left)
 
     def is_own_thread(self) -> bool:
         """Say whether the calling thread is one of these: a call that must not wait for its end."""
         return threading.current_thread() in self._threads
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls, and end each thread when it has nothing left to do."""
+    def shutdown(self, *, wait: bool = True) -> int:
+        """Take no more calls, and end each thread when it has nothing left to do.
+
+        The calls that wait are withdrawn first; return how many were given up.
+        """
         with self._lock:
-            self._is_closed = True
-        if cancel_futures:  # without the lock: who is told of that may want to submit again
-            self._cancel_waiting()
+            self.is_closed = True
+            lines = list(self._lines)
+        given_up = sum([self.withdraw(line) for line in lines])
         for _ in self._threads:
-            self._calls.put(None)
+            self._signs.put(False)
         if wait:
             for thread in self._threads:
                 thread.join()
+        return given_up
 
     def leave_to_owner(self) -> None:
         """Make no more calls: those that wait are made by the process that this was forked from."""
         self._lock = threading.Lock()
-        self._is_closed = True
-        self._calls = SimpleQueue()
-        self._calls.put(None)  # this may be one of these threads, and the only one here
-
-    def _cancel_waiting(self) -> None:
-        while True:
-            try:
-                call = self._calls.get_nowait()
-            except Empty:
-                return
-            if call is not None:
-                call.future.cancel()
+        self.is_closed = True
+        self._lines = deque()
+        self._signs = SimpleQueue()
+        self._signs.put(False)  # this may be one of these threads, and the only one here
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call.make()
-            del call  # an idle thread keeps no message alive
+        while self._signs.get():
+            self._make_next()
             self._idle.release()
+
+    def _make_next(self) -> None:
+        """Make the first call of the first line, which then is the last one."""
+        with self._lock:
+            if not self._lines:  # the call of this sign was withdrawn
+                return
+            line = self._lines.popleft()
+            item = line.waiting.popleft()
+            if line.waiting:
+                self._lines.append(line)
+        line.work(item)

@@ -345,7 +345,7 @@ class Connection:
     def _need_not_wait(self) -> bool:
         """Whether a message is here, or none will come."""
         connection = self._driver.connection
-        return connection.unread.count > 0 or not connection.may_receive
+        return connection.unread.count > 0 or not connection.closing.may_receive
 
     def _flush_in_chunks(self, chunk_size: int, pause: float) -> None:
         driver = self._driver

@@ -33,6 +33,8 @@ class Loop:
         """The time of the current turn: taken after the wait, before anything is received."""
         self.unsent: list[Pollable] = []
         """Those that were given output outside of their own turn; they get one in this turn."""
+        self.later: list[Pollable] = []
+        """Those that go on in the next turn: others come first."""
         self._selector: Final = selectors.DefaultSelector()
         try:
             self.wakeup: Final = Wakeup()
@@ -73,10 +75,13 @@ class Loop:
         """Wait until something can be done, at the latest until ``until``, and do it."""
         ready = self._selector.select(self._seconds_to_wait(until))
         self.now = now = monotonic()
+        later, self.later = self.later, []
         if self.calls:
             self.calls.make()  # what a thread sent before its peer ended goes out before the end
         for key, events in ready:
             key.data.ready(events)
+        for pollable in later:
+            pollable.ready(0)
         if self.unsent:
             unsent, self.unsent = self.unsent, []
             for pollable in unsent:
@@ -107,7 +112,8 @@ class Loop:
 
     def _seconds_to_wait(self, until: float) -> float | None:
         """Return how long nothing has to be done if nothing happens; None means for ever."""
-        if self.unsent or self.calls:  # calls of this turn: their wake-up may be received already
+        # Calls of this turn: their wake-up may be received already.
+        if self.unsent or self.later or self.calls:
             return 0.0
         moment = min(until, self._rest_until)
         if self.registry.drivers:

@@ -243,7 +243,7 @@ class Server:
         self._stop_listening()
         if self._registry.drivers:  # Ctrl-C came, and nobody has handled it
             self._registry.cut_off(time.monotonic())
-        self._registry.threads.shutdown(wait=False, cancel_futures=True)
+        self._registry.end_threads()
         if self._is_started:
             self._call_shutdown_hooks()
 

@@ -18,8 +18,10 @@ from telex.sync.loop import READ, WRITE
 if TYPE_CHECKING:
     import socket
 
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.connection.connection import Connection
+    from telex.server.handler_threads import HandlerThreads
     from telex.sync.loop import Loop
 
 
@@ -29,6 +31,7 @@ class ServerDriver(driver.ServerDriver):
     _server: Loop
 
     __slots__ = (
+        "_handler_threads",
         "_has_turn",
         "_is_closed",
         "_server",
@@ -48,6 +51,7 @@ class ServerDriver(driver.ServerDriver):
         )
         self.bytes_held: int = 0
         self.refusal_was_logged: bool = False
+        self._handler_threads: HandlerThreads | None = None
         self.socket: socket.socket = sock
         self.watched: int = 0
         self._server = loop
@@ -129,7 +133,7 @@ class ServerDriver(driver.ServerDriver):
     def _settle(self) -> None:
         """Go on with what was held, close what has finished, and decide what to wait for."""
         connection, dispatcher = self.connection, self.dispatcher
-        if dispatcher.waits_for_room and not connection.is_backed_up:
+        if dispatcher.can_advance:
             dispatcher.advance()
             self._send()
         self._server.registry.note(self)
@@ -139,9 +143,11 @@ class ServerDriver(driver.ServerDriver):
             self._close()
             return
         events = READ if connection.wants_to_read else 0
-        if connection.wants_to_write or dispatcher.waits_for_room:
+        if connection.wants_to_write:
             events |= WRITE
         self._server.watch(self, events)
+        if dispatcher.can_advance:
+            self._server.later.append(self)
 
     def break_off(self, fault: BaseException) -> None:
         """End the connection for a fault of this server."""
@@ -183,4 +189,6 @@ class ServerDriver(driver.ServerDriver):
             self.turn()
 
     def _run_elsewhere(self, run: Run) -> None:
-        self._run_in_thread(run, copy_context())
+        if self._handler_threads is None:
+            self._handler_threads = self._handler_threads_in(copy_context())
+        self._handler_threads.start(run)

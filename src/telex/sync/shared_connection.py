@@ -256,7 +256,7 @@ class SharedConnection(ABC):
     @property
     def is_alive(self) -> bool:
         """Whether more may come."""
-        return self.connection.may_receive and not self.is_gone and not self._is_interrupted
+        return self.connection.closing.may_receive and not self.is_gone and not self._is_interrupted
 
     @property
     def has_more(self) -> bool:

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from telex.application.application import Application
-    from telex.application.dispatcher import Run
     from telex.application.peer import Peer
+    from telex.application.run import Run
     from telex.conversation.calls import Call
     from telex.limits import Limits
+    from telex.server.threads import Line
     from telex.sync.shared_connection import Said
     from telex.testing.failures import Failures
     from telex.wire.message import Message
@@ -194,7 +195,7 @@ class PumpingDriver(SharedConnection):
     def _run(self, run: Run) -> None:
         """Run a handler that blocks, or the next step of its generator, in this thread."""
         memory = self.memory
-        HandlerThreads(memory, memory.dispatcher, _call, copy_context()).start(run)
+        HandlerThreads(memory, memory.dispatcher, _ThisThread(), copy_context()).start(run)
 
     def _pump(self, most: int | None = None) -> bool:
         """Move once what can be moved, and handle it; return whether there was anything."""
@@ -236,5 +237,15 @@ class PumpingDriver(SharedConnection):
         """Nothing is held of the system."""
 
 
-def _call(function: Callable[..., object], *arguments: object) -> None:
-    function(*arguments)
+class _ThisThread:
+    """Makes the calls that threads of a server would make."""
+
+    is_closed = False
+
+    def submit(self, line: Line, item: object) -> None:
+        """Make the call."""
+        line.work(item)
+
+    def withdraw(self, line: Line) -> int:
+        """Take nothing back: nothing waits."""
+        return 0

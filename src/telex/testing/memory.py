@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from telex.application.application import Application
-    from telex.application.dispatcher import Dispatcher, Run
+    from telex.application.dispatcher import Dispatcher
+    from telex.application.run import Run
     from telex.limits import Limits
     from telex.wire.message import Message
 
@@ -88,7 +89,7 @@ class Memory:
         client, connection, dispatcher = self.client, self.connection, self.dispatcher
         has_moved = bool(self.calls)
         self.calls.make()
-        if dispatcher.waits_for_room and not connection.is_backed_up:
+        if dispatcher.can_advance:
             dispatcher.advance()
         has_moved |= self._there.move(now, most)
         self.turn()
@@ -109,7 +110,7 @@ class Memory:
 
         A generator may yield without end, and nothing behind it is handled.
         """
-        if self.connection.generators_waiting and self.client.unread.size > _MUCH:
+        if self.dispatcher.has_generators and self.client.unread.size > _MUCH:
             return False
         return bool(self.calls or self.connection.unread.count or self._there.data)
 
@@ -186,6 +187,6 @@ class _Way:
         has_ended = source.wants_to_end_output
         if has_ended:
             source.output_ended(now)
-        if not (source.is_served or self.data):
+        if not (source.closing.is_served or self.data):
             target.receive_eof(now)
         return bool(sent or came or has_ended)
