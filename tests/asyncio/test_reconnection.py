@@ -211,20 +211,14 @@ async def test_a_peer_that_hangs_does_not_end_the_loop(
     """The connection is given up after a moment, that is logged, and the next one is opened."""
     monkeypatch.setattr("telex.asyncio.reconnection._CLOSE_SECONDS", 0.01)
 
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        writer.close()
-
-    server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    connections = reconnecting(f"tcp://127.0.0.1:{port}", min_delay=0.001)
-    for _ in range(3):
-        connection = await anext(connections)
-        await connection.send("x")
-    await connections.aclose()
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # which accepts nobody
+        address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        connections = reconnecting(address, min_delay=0.001)
+        for _ in range(3):
+            connection = await anext(connections)
+            await connection.send("x")
+        await connections.aclose()
     assert caplog.text.count("waiting for the peer to end the connection") == 3
-    server.close()
 
 
 @in_loop

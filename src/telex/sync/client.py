@@ -58,10 +58,11 @@ def connect(
     everything together, the resolver too, in seconds (``None``: no limit). ``token`` is the secret
     that proves the client's name to the server. With ``keepalive`` both sides send pings, so that
     each notices when the other is gone; this side sends and answers pings only while a thread waits
-    in a method of the connection. With ``background`` a thread of the connection's own receives and
-    answers at all times. ``tls`` is for ``tls://``; without ``tls``, the server's certificate is
-    verified with the system's authorities. The certificate must be for the host of the address, or
-    for ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to another machine.
+    in a method of the connection. With ``background`` a thread of the connection's own receives
+    and answers at all times. ``tls`` is for ``tls://``; without ``tls``, the server's certificate
+    is verified with the system's authorities. The certificate must be for the host of the address,
+    or for ``server_hostname``. ``insecure`` allows to send a token over ``tcp://`` to another
+    machine.
 
     Raises AddressError for a malformed address, and for an address where others could read the
     token, and ContentError for a token that cannot be written. Raises ConnectError, with every

@@ -161,6 +161,7 @@ class ClientDriver(SharedConnection):
         """Leave the connection to the process that this one was forked from."""
         self._lock = threading.RLock()
         self._is_busy = False
+        self._leader, self._thread = _NOBODY, None
         self.is_inherited = self.is_gone = self.is_released = True
         self._to_do.clear()
         self._waiters.clear()
@@ -200,7 +201,7 @@ class ClientDriver(SharedConnection):
     def _transmit(self, now: float, most: int | None = None) -> None:
         """Send what the socket takes now, at most ``most`` bytes."""
         if give(self.socket, self.connection, now, most):
-            self.is_gone = True
+            self.is_gone: bool = True
 
     # Whom to wake
 
