@@ -14,11 +14,8 @@ def check_type(value: object, expected: type | UnionType, name: str, right: str)
     ``name`` is the argument, and ``right`` says what it must be. The value itself is not part of
     the error: it may be a secret.
     """
-    if not isinstance(value, expected):
-        raise TypeError(f"{name} must be {right}, not {_kind_of(value)}")
-
-
-def _kind_of(value: object) -> str:
+    if isinstance(value, expected):
+        return
     if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return f"an object of type {type(value).__name__}"
+        raise TypeError(f"{name} must be {right}, not the class {value.__name__}")
+    raise TypeError(f"{name} must be {right}, not an object of type {type(value).__name__}")
