@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.application.application import check_application
 from telex.application.notifier import call_hook
 from telex.network.fork import belongs_to_this_process, lead_nowhere
 from telex.network.listener import refusal
@@ -254,6 +255,7 @@ class Server:
 
 def _check_is_blocking(application: Application) -> None:
     """Raise TypeError for handlers and hooks that need an event loop."""
+    check_application(application)
     names = application.async_names
     if names:
         raise TypeError(
