@@ -212,7 +212,8 @@ def test_program_ends_though_a_call_does_not() -> None:
     """A handler that hangs does not keep the process alive."""
     program = (
         "import time; from telex.server.threads import Line, Threads; threads = Threads(); "
-        "threads.submit(Line(time.sleep, bool, id), 60); time.sleep(0.2); threads.shutdown(wait=False)"
+        "threads.submit(Line(time.sleep, bool, id), 60); time.sleep(0.2); "
+        "threads.shutdown(wait=False)"
     )
     begun = time.monotonic()
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)

@@ -157,13 +157,14 @@ class _Parts:
         self.is_pydantic = False
         self.unchecked: str | None = None
         """The name of a class that msgspec would take no content for."""
-        self._seen: set[int] = set()
+        # By identity: not all types can be hashed. They are kept, so that no other takes their place.
+        self._seen: dict[int, object] = {}
 
     def add(self, type_: Any) -> None:
         """Look at a type and at everything inside it."""
         if id(type_) in self._seen:
             return
-        self._seen.add(id(type_))
+        self._seen[id(type_)] = type_
         origin = typing.get_origin(type_)
         if origin is typing.Literal:
             return
