@@ -195,6 +195,44 @@ def test_type_is_found_without_pydantic(monkeypatch: pytest.MonkeyPatch) -> None
     assert decoded([1, None], list[float | None]) == [1.0, None]
 
 
+@dataclasses.dataclass
+class Counts:
+    """Types that are made from text, when they are looked at."""
+
+    one: list[int]
+    two: dict[str, list[int]]
+    three: list[str]
+
+
+@dataclasses.dataclass
+class Lengths:
+    """The same, with a constraint of pydantic."""
+
+    one: list[pydantic.PositiveFloat]
+
+
+@dataclasses.dataclass
+class CountsAndLengths:
+    """One after the other."""
+
+    counts: Counts
+    lengths: Lengths
+
+
+def test_constraints_are_found_behind_types_that_are_made_for_the_look() -> None:
+    """A type may be made where another one was in memory: they are not taken for the same."""
+    content = {"counts": {"one": [], "two": {}, "three": []}, "lengths": {"one": [-5.0]}}
+    with pytest.raises(ContentError, match="greater than 0"):
+        decoded(content, CountsAndLengths)
+
+
+def test_types_that_cannot_be_hashed_are_checked_too() -> None:
+    """Anything may stand in Annotated, and means nothing there unless somebody reads it."""
+    assert decoded(5, Annotated[int, {"unit": "s"}]) == 5
+    with pytest.raises(ContentError, match="Expected `int`"):
+        decoded("five", Annotated[int, {"unit": "s"}])
+
+
 def test_what_was_found_is_kept_within_bounds() -> None:
     """Types that a program makes as it goes do not fill the memory."""
     for number in range(600):
