@@ -143,7 +143,7 @@ async def test_generators_end_with_the_connection() -> None:
 async def test_a_generator_goes_on_where_its_output_alone_held_reading_up() -> None:
     """Nothing else would wake it, where so many requests wait that the peer is not read from."""
     app = Application()
-    peers: list[Peer] = []
+    peers: list[Any] = []
 
     @app.on("long")
     async def long(message: Message, peer: Peer) -> Any:
