@@ -7,7 +7,7 @@ connection is decided below the front-ends.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.awaitable_context import Opening
@@ -27,11 +27,7 @@ from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import (
-        AsyncIterator,
-        Callable,
-        Iterable,
-    )
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -342,6 +338,11 @@ class Connection:
         except Exception as problem:  # noqa: BLE001 - logged
             log_failed_close(self.peer_address, problem, exception)
 
-    async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncIterator[Message]:
-        async for item in items:
-            yield self._prepare(item, {})
+    async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncGenerator[Message, None]:
+        source = aiter(items)
+        try:
+            async for item in source:
+                yield self._prepare(item, {})
+        finally:
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
