@@ -23,6 +23,7 @@ from telex.client.pipeline import Pipeline, is_at_hand
 from telex.client.preparing import prepared
 from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.seconds import timeout_of
+from telex.uncopied import Uncopied
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def connect(
     return opening
 
 
-class Connection:
+class Connection(Uncopied):
     """A connection to a server, shared by the tasks of one event loop; made by ``connect()``.
 
     As a context manager, the connection is closed at the end of the block, which waits until the

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.waiting import Waiters, check_loop
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from telex.wire.message import Message
 
 
-class Answers:
+class Answers(Uncopied):
     """The answers of many requests, in order; made by ``Connection.request_many()``.
 
     When a task is cancelled while it waits for an answer, or a timeout ends the wait, nothing is
