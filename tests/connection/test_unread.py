@@ -221,6 +221,7 @@ def test_answers_pause_nothing_while_this_side_sends() -> None:
     row, processor = row_of(3, INBOX_SIZE // 2)
     unread.watch(row, MessageProcessor())
     unread.watch(row, processor)
+    assert unread.size > INBOX_SIZE
     for unread.is_sending in (True, False):
         assert is_too_much(unread) is not unread.is_sending
 

@@ -196,6 +196,7 @@ class ClientDriver(Driver):
         """Leave the connection to the process that this one was forked from."""
         self.is_inherited = self.is_lost = True
         lead_nowhere((self.socket.fileno(),))
+        self.leave_room_watch_to_owner()
         give_up_connection(self.connection, why)
 
     # What the transport tells

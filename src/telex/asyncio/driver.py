@@ -113,6 +113,11 @@ class Driver(asyncio.BufferedProtocol):
         self._wait_for_no_room()
         self._transport.abort()
 
+    def leave_room_watch_to_owner(self) -> None:
+        """In a forked process, leave what waits for room to the process that it was forked from."""
+        if self._room_watch is not None:
+            self._room_watch.leave_to_owner()
+
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -21,6 +21,7 @@ from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
 from telex.sync.acceptor import Acceptor
 from telex.sync.loop import READ, Loop
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     import ssl
@@ -92,7 +93,7 @@ def serve(
         raise
 
 
-class Server:
+class Server(Uncopied):
     """A server that listens; made by ``serve()``. As a context manager, it is closed at the end."""
 
     def __init__(self, registry: Registry, listeners: list[Listener], address: Address) -> None:
