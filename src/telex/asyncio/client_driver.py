@@ -184,6 +184,7 @@ class ClientDriver(Driver):
     def close(self) -> None:
         """Say goodbye; ``gone()`` waits for the end, and ``end()`` does not."""
         self.is_closing = True
+        self.look_for_end()  # an end that has come is no answer to this side's goodbye
         self.connection.close(time.monotonic())
         self.turn()
 
