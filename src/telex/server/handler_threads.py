@@ -73,8 +73,12 @@ class HandlerThreads:
         """Run a handler, or the next step of its generator, when it is this connection's turn."""
         try:
             self._threads.submit(self._line, run)
-        except RuntimeError:  # the server has ended, and its threads with it
-            self._context_of(run).run(self._dispatcher.broken_off, run)
+        except RuntimeError as error:
+            context, dispatcher = self._context_of(run), self._dispatcher
+            if self._threads.is_closed or run.is_unwanted:  # the server has ended, or the peer
+                context.run(dispatcher.broken_off, run)
+            else:  # the system has no thread for this handler
+                context.run(dispatcher.failed, run, error)
 
     def drop_unwanted(self) -> None:
         """Drop what waits for a thread and nobody wants."""

@@ -54,21 +54,32 @@ class Threads:
         """Whether no more calls are taken."""
 
     def submit(self, line: Line, item: object) -> None:
-        """Have a thread call ``line.work(item)``. Raises RuntimeError after ``shutdown()``."""
+        """Have a thread call ``line.work(item)``.
+
+        Raises RuntimeError after ``shutdown()``, and where the system has no thread for the call;
+        the call is not made then.
+        """
         with self._lock:
             if self.is_closed:
                 raise RuntimeError("the threads have been shut down")
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
+                self._add_thread()
             line.waiting.append(item)
             if len(line.waiting) == 1:
                 self._lines.append(line)
             self._signs.put(True)
-            if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
-                number = len(self._threads) + 1
-                thread = threading.Thread(
-                    target=self._work, name=f"{self._name}-{number}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+
+    def _add_thread(self) -> None:
+        """Start a thread. Raises RuntimeError where that fails and no other thread is there."""
+        name = f"{self._name}-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads for this process
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
 
     def withdraw(self, line: Line) -> int:
         """Take back the calls of a line that ``line.drop`` gives up; return how many they were."""
