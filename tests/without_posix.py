@@ -33,8 +33,8 @@ MISSING = {
 }
 """Names of modules, as far as they have them."""
 
-LEFT_OUT = ("unix", "AF_UNIX", "connect_a_thousand")
-"""What tests mention that need Unix sockets, or more sockets than ``select`` can take."""
+LEFT_OUT = ("unix", "AF_UNIX", "connect_a_thousand", "test_forks.py")
+"""What tests mention that need Unix sockets, forks, or more sockets than ``select`` can take."""
 
 MODULES = ("fcntl", "grp", "pwd", "pty", "resource", "termios", "tty", "uvloop")
 """Modules that Windows has not."""
@@ -95,6 +95,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def what_it_says(item: pytest.Item) -> str:
-    """Return the name of a test, with its parameters, and its source."""
+    """Return the name of a test, with its file and its parameters, and its source."""
     assert isinstance(item, pytest.Function)
-    return f"{item.name}\n{inspect.getsource(item.function)}"
+    return f"{item.nodeid}\n{inspect.getsource(item.function)}"

@@ -58,6 +58,19 @@ def test_all_messages_can_be_taken_at_once() -> None:
     assert is_empty(unread)
 
 
+def test_requests_that_cannot_be_answered_are_dropped_alone() -> None:
+    """Where no answer can be sent any more, plain messages are still there for their handlers."""
+    unread = Unread(Limits(), is_handled=True)
+    assert unread.drop_requests() == 0
+    first, second = Message("1"), Message("2")
+    unread.add([first, Message("?", kind="request"), second])
+    assert unread.drop_requests() == 1
+    assert [unread.take(), unread.take()] == [first, second]
+    unread.add([Message("?", kind="request")])
+    assert unread.drop_requests() == 1
+    assert is_empty(unread)
+
+
 def test_too_many_messages_for_handlers_are_too_much() -> None:
     """At ``max_pending`` messages reading pauses, until one is taken."""
     unread = Unread(Limits(max_pending=2), is_handled=True)
