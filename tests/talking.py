@@ -48,6 +48,7 @@ class Talker:
     def ask(self, content: object, **keywords: Any) -> Call:
         """Send a request, and return the call that the answer will complete."""
         call = self.conversation.request(Message(content, **keywords))
+        call.keeps_parts = True
         self.flush()
         return call
 
