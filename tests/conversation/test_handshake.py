@@ -6,7 +6,7 @@ import pytest
 
 from telex import ConnectionClosedError, Limits, Message, MessageProcessor, ProtocolError
 from telex.conversation.greeting import Greeting
-from telex.conversation.handshake import Handshake
+from telex.conversation.handshake import MOST_BEFORE_ADMISSION, Handshake
 from telex.conversation.outgoing import Outgoing
 from tests.conversations import TOKEN, TOKENS
 
@@ -122,6 +122,20 @@ def test_what_comes_before_the_token_is_short() -> None:
     with pytest.raises(ConnectionClosedError, match=r"at most 65,536 bytes, not 65,537") as caught:
         server.handshake.check_admits(Message(bytes(65_537), kind="ping"))
     assert caught.value.code == "unauthorized"
+
+
+def test_little_comes_before_the_token() -> None:
+    """A stranger does not keep a server busy with pings; the token ends the counting."""
+    ping = Message("", kind="ping", id=1)
+    stranger, client = new_server().handshake, new_server().handshake
+    for _ in range(MOST_BEFORE_ADMISSION):
+        stranger.check_admits(ping)
+    with pytest.raises(ConnectionClosedError, match="at most 64 messages") as caught:
+        stranger.check_admits(ping)
+    assert caught.value.code == "unauthorized"
+    client.take_hello(hello(), can_answer=True)
+    for _ in range(2 * MOST_BEFORE_ADMISSION):
+        client.check_admits(ping)
 
 
 def test_a_welcome_answers_one_hello() -> None:

@@ -222,6 +222,32 @@ def test_a_generator_that_waits_for_room_is_closed_in_a_thread() -> None:
     assert endless.is_finished_once()
 
 
+def test_a_request_for_which_the_system_has_no_thread_is_answered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The peer gets an error, the log gets the reason, and the handler counts as done."""
+    app = Application()
+    app.on(blocking=True)(lambda message: "never")
+    driver = Driver(app)
+
+    def refuse_to_start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_to_start)
+    request = Message("x", kind="request", id=1).to_bytes()
+    driver.dispatcher.received(len(request), driver.connection.receive_data(request, 0.0))
+    processor = MessageProcessor()
+    answers = [
+        message
+        for data in driver.connection.data_to_send()
+        for message in processor.receive_messages(bytes(data))
+    ]
+    assert [(answer.kind, answer.re) for answer in answers] == [("error", 1)]
+    assert answers[0].content["code"] == "handler-failed"
+    assert "can't start new thread" in caplog.text
+    assert driver.connection.handlers_running == 0
+
+
 def test_a_generator_is_closed_after_the_threads_have_ended() -> None:
     """Without threads the server's own one closes the generator, in the message's context."""
     endless = Endless()

@@ -154,6 +154,37 @@ def test_threads_are_made_when_they_are_needed() -> None:
     assert count_of_threads("counted") == 0
 
 
+def refuse_to_start(thread: threading.Thread) -> None:
+    """Fail as ``Thread.start`` does where the system allows no more threads."""
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_call_without_any_thread_is_refused_and_never_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The caller is told, and the next call is made by a thread as soon as there is one."""
+    threads, made = Threads(), list[object]()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse_to_start)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threads.submit(line_of(made.append), "refused")
+    threads.submit(line_of(made.append), "made")
+    threads.shutdown()
+    assert made == ["made"]
+
+
+def test_a_call_waits_for_the_threads_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no further thread, one that is there makes the call, once."""
+    threads = Threads()
+    calls = Calls(threads)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse_to_start)
+        threads.submit(line_of(calls.note), "later")
+    calls.may_go.set()
+    threads.shutdown()
+    assert calls.made == ["later"]
+
+
 def count_of_threads(name: str) -> int:
     """Return how many threads there are of this name: others come and go."""
     return sum(thread.name.startswith(name) for thread in threading.enumerate())

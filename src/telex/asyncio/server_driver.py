@@ -81,6 +81,7 @@ class ServerDriver(Driver, driver.ServerDriver):
     def leave_to_owner(self, why: str) -> None:
         """Leave the connection to the process that this one was forked from."""
         self._has_ended = True
+        self.leave_room_watch_to_owner()
         super().leave_to_owner(why)
 
     # What the transport tells

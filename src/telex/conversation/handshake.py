@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _BEFORE_ADMISSION: Final = ("hello", "ping", "close")
 """Kinds of the messages that a peer may send before a token has admitted it."""
 
+MOST_BEFORE_ADMISSION: Final = 64
+"""Messages that a peer may send before a token has admitted it: a server is not kept busy by
+pings of peers that it does not know."""
+
 
 class Handshake:
     """The handshake of one conversation. ``serves`` says which side this is.
@@ -35,6 +39,7 @@ class Handshake:
     __slots__ = (
         "_greeting",
         "_has_greeted",
+        "_heard",
         "_limits",
         "_outgoing",
         "_peer",
@@ -51,6 +56,7 @@ class Handshake:
         self._outgoing: Final = outgoing
         self._serves: Final = serves
         self._has_greeted: bool = False
+        self._heard: i64 = 0  # messages before admission
         self._peer: PeerGreeting | None = None
         self.is_admitted: bool = not serves or greeting.authenticate is None
         self.owner: str | None = None
@@ -71,8 +77,12 @@ class Handshake:
 
     def check_admits(self, message: Message) -> None:
         """Raise ConnectionClosedError if the peer must show its token before this message."""
-        if not self.is_admitted:
-            _check_before_admission(message.kind, len(message.body))
+        if self.is_admitted:
+            return
+        _check_before_admission(message.kind, len(message.body))
+        self._heard += 1
+        if self._heard > MOST_BEFORE_ADMISSION:
+            raise _unauthorized(f"at most {MOST_BEFORE_ADMISSION} messages may come before a token")
 
     def check_begun(self, processor: MessageProcessor) -> None:
         """Do the same for a message of which only the header has come.
@@ -128,7 +138,7 @@ class Handshake:
 
 def _check_before_admission(kind: str | None, length: i64) -> None:
     if kind not in _BEFORE_ADMISSION:
-        raise _unauthorized("this server demands a token, and it was not told one in a hello")
+        raise _unauthorized("this server demands a token, and the client sent none in a hello")
     if length > LARGEST_CONTROL:
         why = f"before a token, content must be at most {LARGEST_CONTROL:,} bytes, not {length:,}"
         raise _unauthorized(why)

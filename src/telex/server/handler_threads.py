@@ -78,12 +78,13 @@ class HandlerThreads:
         try:
             self._threads.submit(self._line, run)
         except RuntimeError as error:
-            if not self._threads.is_closed:
-                dispatcher.failed(run, error)
+            context = self._context_of(run)
+            if not (self._threads.is_closed or run.is_unwanted):
+                context.run(dispatcher.failed, run, error)  # the system has no thread for it
             elif run.parts is None:
                 dispatcher.dropped(run)
             else:
-                self._context_of(run).run(dispatcher.broken_off, run)
+                context.run(dispatcher.broken_off, run)
 
     def drop_unwanted(self) -> None:
         """Drop what waits for a thread and nobody wants."""

@@ -63,32 +63,30 @@ class Threads:
     def submit(self, line: Line, item: object) -> None:
         """Have a thread call ``line.work(item)``.
 
-        Raises RuntimeError after ``shutdown()``, and when the system has not even one thread.
+        Raises RuntimeError after ``shutdown()``, and where the system has no thread for the call;
+        the call is not made then.
         """
         with self._lock:
             if self.is_closed:
                 raise RuntimeError("the threads have been shut down")
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
+                self._add_thread()
             line.waiting.append(item)
             if len(line.waiting) == 1:
                 self._lines.append(line)
             self._signs.put(True)
-            if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
-                self._start_thread(line)
 
-    def _start_thread(self, line: Line) -> None:
-        """Start a thread for the last call of a line; where none is to be had, others make it."""
-        number = len(self._threads) + 1
-        thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
+    def _add_thread(self) -> None:
+        """Start a thread. Raises RuntimeError where that fails and no other thread is there."""
+        name = f"{self._name}-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the system has no more threads
-            if self._threads:
-                return
-            line.waiting.pop()
-            if not line.waiting:
-                self._lines.remove(line)
-            raise
-        self._threads.append(thread)
+        except RuntimeError:  # the system has no more threads for this process
+            if not self._threads:
+                raise
+        else:
+            self._threads.append(thread)
 
     def withdraw(self, line: Line) -> int:
         """Take back the calls that ``line.gives_up``; return how many they were.
