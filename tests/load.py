@@ -74,7 +74,9 @@ class Load:
             while len(calls) < _IN_FLIGHT and talker.conversation.farewell is None:
                 number += 1
                 message = Message(number, subject=self._subject(number))
-                calls.append(talker.conversation.request(message))
+                call = talker.conversation.request(message)
+                call.keeps_parts = True
+                calls.append(call)
             talker.flush()
             data = talker.socket.recv(1 << 18)
             if data:
