@@ -33,8 +33,9 @@ def project(tmp_path: Path) -> Path:
     (package / "__init__.py").touch()
     (package / "version.py").write_text('__version__ = "1.2.3"\n')
     (package / "wire" / "small.py").write_text("def five() -> int:\n    return 5\n")
-    for name in ("handler", "run", "dispatcher"):
-        (package / "application" / f"{name}.py").touch()
+    (package / "application" / "handler.py").touch()
+    (package / "application" / "run.py").touch()
+    (package / "application" / "dispatcher.py").touch()
     return tmp_path
 
 
@@ -72,8 +73,8 @@ def test_a_build_that_must_not_compile_makes_a_wheel_for_every_platform(project:
         "telex/__init__.py",
         "telex/application/__init__.py",
         "telex/application/handler.py",
-        "telex/application/dispatcher.py",
         "telex/application/run.py",
+        "telex/application/dispatcher.py",
         "telex/version.py",
         "telex/wire/__init__.py",
         "telex/wire/small.py",
