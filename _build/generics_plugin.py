@@ -16,6 +16,7 @@ _COMPILED = (
     "telex.conversation.",
     "telex.connection.",
     "telex.application.handler.",
+    "telex.application.run.",
     "telex.application.dispatcher.",
 )
 """The modules that setup.py has compiled."""

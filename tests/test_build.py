@@ -33,8 +33,8 @@ def project(tmp_path: Path) -> Path:
     (package / "__init__.py").touch()
     (package / "version.py").write_text('__version__ = "1.2.3"\n')
     (package / "wire" / "small.py").write_text("def five() -> int:\n    return 5\n")
-    (package / "application" / "handler.py").touch()
-    (package / "application" / "dispatcher.py").touch()
+    for name in ("handler", "run", "dispatcher"):
+        (package / "application" / f"{name}.py").touch()
     return tmp_path
 
 
@@ -73,6 +73,7 @@ def test_a_build_that_must_not_compile_makes_a_wheel_for_every_platform(project:
         "telex/application/__init__.py",
         "telex/application/handler.py",
         "telex/application/dispatcher.py",
+        "telex/application/run.py",
         "telex/version.py",
         "telex/wire/__init__.py",
         "telex/wire/small.py",

@@ -203,6 +203,30 @@ async def test_closing_ends_an_asynchronous_source_and_whoever_waits() -> None:
 
 
 @in_loop
+async def test_closing_ends_an_asynchronous_source_that_waits_for_room() -> None:
+    """It ends in its own task, as what it has entered may demand, such as a timeout."""
+    tasks: list[object] = []
+
+    async def source() -> AsyncIterator[object]:
+        tasks.append(asyncio.current_task())
+        try:
+            while True:
+                yield "x"
+        finally:
+            tasks.append(asyncio.current_task())
+
+    async with serving() as stage, stage.connect() as connection:
+        answers = connection.request_many(source(), most=4)
+        await anext(answers)
+        assert answers._feed is not None
+        room = answers._feed._room
+        await wait_until(lambda: room._futures, "the source waits for room")
+        await answers.aclose()
+        assert len(tasks) == 2
+        assert tasks[0] is tasks[1]
+
+
+@in_loop
 async def test_an_asynchronous_source_that_fails_is_told_behind_the_answers() -> None:
     """Also where it is cancelled by something of its own."""
 

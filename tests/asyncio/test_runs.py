@@ -140,6 +140,53 @@ async def test_generators_end_with_the_connection() -> None:
 
 
 @in_loop
+async def test_a_generator_goes_on_where_its_output_alone_held_reading_up() -> None:
+    """Nothing else would wake it, where so many requests wait that the peer is not read from."""
+    app = Application()
+    peers: list[Any] = []
+
+    @app.on("long")
+    async def long(message: Message, peer: Peer) -> Any:
+        peers.append(peer)
+        for _ in range(3):
+            yield bytes(8_000_000)
+
+    limits = Limits(max_pending=1)
+    async with serving(app, limits=limits) as stage, stage.plug_in() as plain:
+        plain.send(Message(b"", subject="long", kind="request", id=1))
+        await wait_until(lambda: peers and peers[0].queues.unsent, "more waits than is taken")
+        parts = [await plain.receive() for _ in range(4)]
+    assert [len(part.body) for part in parts] == [8_000_000] * 3 + [0]
+
+
+@in_loop
+async def test_generators_end_that_begin_in_the_turn_in_which_their_connection_ends() -> None:
+    """Plain messages are handled in any case; nobody receives what would come of them."""
+    app = Application()
+    begun: list[object] = []
+    ended: list[object] = []
+
+    @app.on("wait", concurrent=True)
+    async def wait(message: Message) -> Any:
+        begun.append(message)
+        try:
+            await asyncio.Event().wait()
+            yield 1
+        finally:
+            ended.append(message)
+
+    limits = Limits(max_pending=5_000)
+    async with serving(app, limits=limits) as stage, stage.plug_in() as plain:
+        plain.send_bytes(Message(b"", subject="wait").to_bytes() * 1_500)
+        await wait_until(lambda: begun, "the first is handled")
+        plain.reset()
+        await stage.ending()
+        await wait_until(lambda: len(ended) == len(begun), "all generators are closed")
+        await wait_until(lambda: not stage.server._server.tasks, "no task is left")
+        assert stage.server._server.registry.bytes_held == 0
+
+
+@in_loop
 async def test_a_generator_is_cancelled_once() -> None:
     """What it awaits when it is closed is not cancelled by the turns of its connection."""
     app = Application()

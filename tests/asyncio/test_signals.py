@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import signal
+import threading
+import time
 
 import pytest
 
@@ -38,6 +41,57 @@ def test_one_signal_ends_all_servers_of_a_loop(number: int, uvloop: bool) -> Non
         assert signal.getsignal(number) is before
 
     run(main(), uvloop=uvloop)
+
+
+class Uninterrupted(selectors.SelectSelector):
+    """A selector whose wait no signal ends, as on Windows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = threading.Event()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Have another thread handle signals meanwhile."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            if timeout is None or timeout > 0:
+                self.waits.set()
+            return super().select(timeout)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+class WithoutSignals(asyncio.SelectorEventLoop):
+    """A loop that handles no signals, as on Windows."""
+
+    def add_signal_handler(self, *arguments: object) -> None:
+        """Refuse."""
+        raise NotImplementedError
+
+
+def test_a_signal_ends_an_idle_server_whose_loop_handles_none() -> None:
+    """Nobody is connected, and nothing else ends the wait of the loop."""
+    selector = Uninterrupted()
+
+    async def main() -> None:
+        async with serving() as stage:
+            serves = await begin_serving(stage.server)
+            selector.waits.clear()
+
+            def end() -> None:
+                selector.waits.wait(PATIENCE)
+                time.sleep(0.05)  # the thread of the loop is in the system call then
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            thread = threading.Thread(target=end)
+            thread.start()
+            await serves
+            thread.join()
+
+    before = signal.getsignal(signal.SIGTERM)
+    with asyncio.Runner(loop_factory=lambda: WithoutSignals(selector)) as runner:
+        runner.run(main())
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_server_that_ends_leaves_signals_to_the_others() -> None:

@@ -63,6 +63,17 @@ def test_an_address_that_does_not_answer_costs_a_moment(
             assert connection.request("here", timeout=PATIENCE).content == "here"
 
 
+def test_without_time_an_address_that_needs_no_resolver_is_attempted(connect: Connect) -> None:
+    """The error is that of the attempt, and blames no resolver, which was not asked."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with (
+        pytest.raises(ConnectError, match="connection refused"),
+        connect(f"tcp://127.0.0.1:{port}", timeout=0),
+    ):
+        pass
+
+
 def test_of_two_addresses_one_refuses_and_the_other_is_silent(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

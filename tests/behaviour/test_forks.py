@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
+import pickle
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
+
+import pytest
 
 from telex import Application, Message
 from telex.application.peer import Peer
@@ -167,6 +171,28 @@ def test_a_forked_process_keeps_no_connection_open(serve: Serve, connect: Connec
         assert outcome() == b"."
     os.close(reader)
     os.close(writer)
+
+
+def test_nothing_with_a_socket_is_copied_or_pickled(serve: Serve, connect: Connect) -> None:
+    """What ``copy`` or ``multiprocessing`` would duplicate raises an error that helps."""
+    peers: list[Peer] = []
+    app = Application()
+
+    @app.on()
+    def remember(message: Message, peer: Peer) -> str:
+        peers.append(peer)
+        return "hello"
+
+    running = serve(app)
+    connection = connect(running)
+    connection.request("x", timeout=PATIENCE)
+    one: Any = connection._connection if isinstance(connection, DrivenConnection) else connection
+    iterators = (one.request_many([]), one.request_parts("x"))
+    for thing in (one, *iterators, server_of(running), *peers):
+        for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="to connect, or to serve, anew in the other"):
+                duplicate(thing)
+    assert connection.request("after", timeout=PATIENCE).content == "hello"
 
 
 def test_a_server_is_of_no_use_in_a_forked_process(serve: Serve, connect: Connect) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
@@ -51,6 +52,42 @@ def test_messages_are_counted_when_the_peer_ends_its_stream(pair: Pair) -> None:
         client.send_many(range(MANY))
         peer.shutdown(1)
         assert error_of(client).unconfirmed == MANY
+
+
+@pytest.mark.parametrize("waits_first", [False, True], ids=["at once", "after the end was seen"])
+def test_leaving_tells_of_messages_that_a_peer_without_a_goodbye_may_not_have_read(
+    pair: Pair, waits_first: bool
+) -> None:
+    """A killed process has taken the messages from the network, and may have handled none."""
+    with pair() as (client, peer):
+        client.send_many(range(3))
+        receive_some(peer, 3)
+        peer.close()
+        if waits_first:
+            assert list(client) == []
+        with pytest.raises(ConnectionClosedError) as caught:
+            client.close()
+        assert (caught.value.by, caught.value.unconfirmed) == ("peer", 3)
+        assert "it ended its stream; 3 messages may not have been read" in str(caught.value)
+
+
+def test_leaving_says_nothing_where_a_peer_that_ended_first_had_read_all(
+    answering: Answering,
+) -> None:
+    """A pong has confirmed the messages, so the end of the stream loses none."""
+    with answering(lambda answerer, messages: None) as (client, answerer), client:
+        client.send("x")
+        client.ping(PATIENCE)
+        answerer.socket.shutdown(socket.SHUT_WR)
+
+
+def test_leaving_believes_a_peer_that_says_why_it_ends(pair: Pair) -> None:
+    """Its goodbye is an end of its own choice, also where it confirms nothing."""
+    with pair() as (client, peer), client:
+        client.send("x")
+        peer.recv(1000)
+        peer.sendall(Message({"code": "closed"}, kind="close").to_bytes())
+        peer.shutdown(socket.SHUT_WR)
 
 
 def test_what_was_sent_before_an_answer_is_known_to_be_read(answering: Answering) -> None:

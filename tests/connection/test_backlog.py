@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from telex import Limits, Message
 from telex.connection.backlog import OWED_FACTOR
 from telex.connection.connection import Connection
@@ -72,3 +74,24 @@ def test_a_client_that_awaits_an_answer_reads_on_and_refuses_a_peer_that_floods(
     error = client.ending.closed_error()
     assert (error.by, error.code) == ("us", "overloaded")
     assert "does not take the answers" in error.reason
+
+
+@pytest.mark.parametrize("end", ["server", "client"])
+def test_answers_that_were_taken_long_ago_are_held_against_nobody(end: str) -> None:
+    """They are many on a connection that lives long; what is unsent now may be the program's."""
+    pair = Pair(limits=LIMITS)
+    answering, asking = (
+        (pair.server, pair.client) if end == "server" else (pair.client, pair.server)
+    )
+    pair.client.request(subject="slow")
+    for _ in range(100):
+        asking.conversation.abandon(asking.conversation.ping())
+        pair.settle()
+    answering.way.room = 0
+    answering.connection.send(Message(bytes(2 * OWED_FACTOR * LIMITS.high_water)))
+    asking.conversation.abandon(asking.conversation.ping())
+    asking.transmit()
+    answering.turn()
+    assert answering.connection.unsent > OWED_FACTOR * LIMITS.high_water
+    assert not answering.connection.closing.is_cut
+    assert not answering.connection.closing.is_refused

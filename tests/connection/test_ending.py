@@ -149,6 +149,24 @@ def test_nothing_unseen_is_told_of_a_good_end() -> None:
     assert ending.unseen_error() is None
 
 
+def test_a_stream_that_ends_first_without_a_goodbye_is_told_where_messages_may_be_lost() -> None:
+    """It is no error where every plain message is confirmed, or where this side ended first."""
+    ending, conversation, _ = ending_of()
+    conversation.send(Message("a reading"))
+    conversation.receive_eof()
+    unseen = ending.unseen_error()
+    assert unseen is not None
+    assert (unseen.by, unseen.unconfirmed) == ("peer", 1)
+    assert ending.unseen_error() is None  # told once
+    ending, conversation, _ = ending_of()
+    conversation.receive_eof()
+    assert ending.unseen_error() is None
+    ending, conversation, _ = ending_of()
+    conversation.send(Message("a reading"))
+    conversation.close("closed", "")
+    assert ending.unseen_error() is None
+
+
 def test_unsent_bytes_at_a_good_end_are_told() -> None:
     """The peer ended before it had read all."""
     ending, _, output = ending_of()

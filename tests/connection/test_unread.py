@@ -215,6 +215,17 @@ def test_answers_that_nobody_has_taken_count() -> None:
     assert unread.size == 0
 
 
+def test_answers_pause_nothing_while_this_side_sends() -> None:
+    """A peer may take the next requests only when its answers to the first ones are read."""
+    unread = for_program()
+    row, processor = row_of(3, INBOX_SIZE // 2)
+    unread.watch(row, MessageProcessor())
+    unread.watch(row, processor)
+    assert unread.size > INBOX_SIZE
+    for unread.is_sending in (True, False):
+        assert is_too_much(unread) is not unread.is_sending
+
+
 def test_answers_that_are_taken_end_the_time_of_a_stall() -> None:
     """Whoever takes them need not tell."""
     unread = for_program()

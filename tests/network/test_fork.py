@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
+import selectors
 import signal
 import socket
 from pathlib import Path
 
-from telex.network.fork import belongs_to_this_process, lead_nowhere
+from telex.network.fork import belongs_to_this_process, empty_selector, lead_nowhere
 from telex.sync.wakeup import Wakeup
-from tests.forking import in_fork
+from tests.forking import PATIENCE, in_fork
 
 
 class Owned:
@@ -60,21 +62,26 @@ def test_descriptors_lead_to_no_peer_in_the_forked_process_alone() -> None:
         assert far.recv(100) == b"from the owner"
 
 
+def use_up_descriptors() -> None:
+    """Leave this process without a free descriptor."""
+    gc.collect()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest, most))
+    with contextlib.suppress(OSError):
+        while True:
+            os.dup(0)
+
+
 def test_descriptors_lead_nowhere_where_none_is_free() -> None:
-    """A process that has used up its descriptors lets go of its copies all the same."""
+    """A process that has used up its descriptors lets go of its copies; the numbers stay taken."""
     pairs = [socket.socketpair() for _ in range(2)]
 
     def send() -> list[str]:
-        gc.collect()
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest, most))
-        fillers = []
-        try:
-            while True:
-                fillers.append(os.dup(0))
-        except OSError:
-            lead_nowhere(near.fileno() for near, _ in pairs)
+        use_up_descriptors()
+        lead_nowhere(near.fileno() for near, _ in pairs)
+        for near, _ in pairs:
+            os.fstat(near.fileno())
         outcomes = []
         for near, _ in pairs:
             try:
@@ -89,6 +96,22 @@ def test_descriptors_lead_nowhere_where_none_is_free() -> None:
         near.close()
         assert far.recv(100) == b""
         far.close()
+
+
+def test_a_selector_is_left_to_its_owner_where_no_descriptor_is_free() -> None:
+    """The fork takes nothing out of what the owner watches."""
+    near, far = socket.socketpair()
+    with near, far, selectors.DefaultSelector() as selector:
+        selector.register(near, selectors.EVENT_READ)
+
+        def close() -> None:
+            use_up_descriptors()
+            empty_selector(selector)
+            selector.unregister(near)
+
+        in_fork(close)
+        far.send(b"for the owner")
+        assert [key.fileobj for key, _ in selector.select(timeout=PATIENCE)] == [near]
 
 
 def test_signals_do_in_a_forked_process_what_they_did_before() -> None:

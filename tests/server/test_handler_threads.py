@@ -27,6 +27,9 @@ from telex.server.threads import Line, Threads
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
 
+REQUEST = Message("x", kind="request", id=1).to_bytes()
+
+
 class Driver:
     """A driver without a socket, whose outcomes are taken by the test."""
 
@@ -258,7 +261,7 @@ def test_a_generator_whose_closing_waits_is_closed_by_a_thread_that_ends() -> No
     """The server's own thread, which ends, does not do what may block."""
     endless = Endless()
     threads, is_over = endless.driver.threads, threading.Event()
-    busy = Line(lambda item: is_over.wait(), lambda item: False)
+    busy = Line(lambda item: is_over.wait(), lambda item: False, id)
     for _ in range(2):
         threads.submit(busy, None)
     endless.driver.dispatcher.close()
@@ -278,7 +281,7 @@ def test_what_waits_for_a_thread_is_dropped_when_nobody_wants_it(kind: str | Non
     app.on(blocking=True, concurrent=True)(seen.append)
     driver = Driver(app)
     is_over = threading.Event()
-    busy = Line(lambda item: is_over.wait(), lambda item: False)
+    busy = Line(lambda item: is_over.wait(), lambda item: False, id)
     for _ in range(2):
         driver.threads.submit(busy, None)
     messages = [Message("x", kind=kind, id=None if kind is None else id) for id in range(1, 4)]
@@ -300,7 +303,7 @@ def test_a_request_that_has_its_turn_too_late_is_dropped() -> None:
     app.on(blocking=True, concurrent=True)(seen.append)
     driver = Driver(app)
     is_over = threading.Event()
-    busy = Line(lambda item: is_over.wait(), lambda item: False)
+    busy = Line(lambda item: is_over.wait(), lambda item: False, id)
     for _ in range(2):
         driver.threads.submit(busy, None)
     driver.dispatcher.received(0, [Message("x", kind="request", id=1)])
@@ -310,6 +313,30 @@ def test_a_request_that_has_its_turn_too_late_is_dropped() -> None:
     assert driver.connection.ending.dropped == 1
     assert not seen
     driver.threads.shutdown()
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_handler_that_gets_no_thread_has_an_outcome(
+    has_ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails when the system has no threads; after the end of the server it is dropped."""
+    seen: list[Message] = []
+    app = Application()
+    app.on(blocking=True)(seen.append)
+    driver = Driver(app)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    if has_ended:
+        driver.threads.shutdown()
+    driver.dispatcher.received(0, driver.connection.receive_data(REQUEST, 0.0))
+    connection = driver.connection
+    assert (connection.handlers_running, connection.bytes_at_work) == (0, 0)
+    assert connection.ending.dropped == has_ended
+    assert connection.conversation.unanswered == has_ended
+    assert not seen
 
 
 def test_a_fault_while_an_outcome_is_taken_ends_the_connection(

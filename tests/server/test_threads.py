@@ -17,7 +17,7 @@ PATIENCE = 30.0
 
 def line_of(work: Callable[[object], object], *, drops: bool = False) -> Line:
     """Return a line whose calls are all given up when they are withdrawn, or none of them."""
-    return Line(work, lambda item: drops)
+    return Line(work, lambda item: drops, id)
 
 
 class Calls:
@@ -65,7 +65,8 @@ def test_what_is_withdrawn_is_not_called() -> None:
     """Unless the line keeps it; the calls of other lines are made all the same."""
     threads = Threads(1)
     calls = Calls(threads)
-    odd = Line(calls.note, lambda number: number % 2 == 0)
+    dropped: list[object] = []
+    odd = Line(calls.note, lambda number: number % 2 == 0, dropped.append)
     other, empty = line_of(calls.note), line_of(calls.note)
     for number in range(6):
         threads.submit(odd, number)
@@ -74,27 +75,64 @@ def test_what_is_withdrawn_is_not_called() -> None:
     assert threads.withdraw(empty) == 0
     calls.may_go.set()
     threads.shutdown()
-    assert calls.made == ["other", 1, 3, 5]
+    assert dropped == [0, 2, 4]
+    assert calls.made == [1, "other", 3, 5]
 
 
 def test_a_line_may_grow_while_it_is_withdrawn() -> None:
-    """What is kept comes before what was submitted meanwhile."""
+    """Whoever is told of a dropped call may submit another one, behind those that are kept."""
     threads = Threads(1)
     calls = Calls(threads)
-    later = ["three"]
-
-    def drop(item: object) -> bool:
-        while later:
-            threads.submit(line, later.pop())
-        return False
-
-    line = Line(calls.note, drop)
+    line = Line(
+        calls.note, lambda item: item == "one", lambda item: threads.submit(line, f"not {item}")
+    )
     threads.submit(line, "one")
     threads.submit(line, "two")
     threads.withdraw(line)
     calls.may_go.set()
     threads.shutdown()
-    assert calls.made == ["one", "two", "three"]
+    assert calls.made == ["two", "not one"]
+
+
+def test_a_call_that_is_kept_is_made_by_a_thread_that_looks_for_one_meanwhile() -> None:
+    """A thread may become free at any moment, also while calls are withdrawn."""
+    threads = Threads(1)
+    calls = Calls(threads)
+
+    def gives_up(item: object) -> bool:
+        calls.may_go.set()
+        wait_for(threads._signs.empty)  # the thread has taken the sign of this call
+        return False
+
+    threads.submit(Line(calls.note, gives_up, id), "kept")
+    threads.withdraw(next(iter(threads._lines)))
+    wait_for(lambda: calls.made)
+    threads.shutdown()
+    assert calls.made == ["kept"]
+
+
+def test_a_call_waits_for_the_threads_there_are_when_the_system_has_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where there is none at all, the call is refused, and is not made later either."""
+    threads, without = Threads(2), Threads(2)
+    calls = Calls(threads)
+    line, refused = line_of(calls.note), line_of(calls.note)
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        threads.submit(line, "waits")
+        with pytest.raises(RuntimeError, match="can't start"):
+            without.submit(refused, "refused")
+    without.submit(refused, "later")
+    without.shutdown()
+    assert calls.made == ["later"]
+    calls.may_go.set()
+    threads.shutdown()
+    assert calls.made == ["later", "waits"]
 
 
 def test_threads_are_made_when_they_are_needed() -> None:
@@ -205,7 +243,8 @@ def test_program_ends_though_a_call_does_not() -> None:
     """A handler that hangs does not keep the process alive."""
     program = (
         "import time; from telex.server.threads import Line, Threads; threads = Threads(); "
-        "threads.submit(Line(time.sleep, bool), 60); time.sleep(0.2); threads.shutdown(wait=False)"
+        "threads.submit(Line(time.sleep, bool, id), 60); time.sleep(0.2); "
+        "threads.shutdown(wait=False)"
     )
     begun = time.monotonic()
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)

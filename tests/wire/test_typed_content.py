@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import sys
 import typing
+import weakref
 from typing import Annotated, Any, Generic, NamedTuple, NewType, TypedDict, TypeVar
 
 import annotated_types
@@ -193,6 +194,23 @@ def test_type_is_found_without_pydantic(monkeypatch: pytest.MonkeyPatch) -> None
     """Nothing looks for pydantic where it was never imported."""
     monkeypatch.delitem(sys.modules, "pydantic")
     assert decoded([1, None], list[float | None]) == [1.0, None]
+
+
+def test_a_type_is_kept_while_others_are_looked_at() -> None:
+    """Another one in the same place of memory would be taken for it, and its constraints missed."""
+    parts = typed_content._Parts()
+    made: Any = list[int]
+    parts.add(made)
+    kept = weakref.ref(made)
+    del made
+    assert kept() is not None
+
+
+def test_types_that_cannot_be_hashed_are_checked_too() -> None:
+    """Anything may stand in Annotated, and means nothing there unless somebody reads it."""
+    assert decoded(5, Annotated[int, {"unit": "s"}]) == 5
+    with pytest.raises(ContentError, match="Expected `int`"):
+        decoded("five", Annotated[int, {"unit": "s"}])
 
 
 def test_what_was_found_is_kept_within_bounds() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from telex.application.handler import Handler, Style, name_of, style_of
+from telex.arguments import check_type
 from telex.wire.message import Message
 
 if TYPE_CHECKING:
@@ -166,6 +167,11 @@ class Application:
     def _forget_found(self) -> None:
         self._changes += 1
         self.found.clear()
+
+
+def check_application(application: object) -> None:
+    """Raise TypeError for what is no application, such as the arguments in the wrong order."""
+    check_type(application, Application, "application", "a telex.Application")
 
 
 class _Branch:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from telex.errors import ConnectionClosedError, TelexError
 from telex.log import safe_logger
+from telex.uncopied import Uncopied
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Driver(Protocol):
         """Tell the observers of a message that no request asked for."""
 
 
-class ConnectedPeer:
+class ConnectedPeer(Uncopied):
     """The peer of one connection; see ``Peer`` for what handlers see of it."""
 
     __slots__ = ("_connection", "_driver", "_not_sent", "address")

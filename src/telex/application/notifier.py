@@ -6,13 +6,15 @@ method. What goes wrong in an observer is logged, and no matter of the others.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from telex.application.observer import Observer
+from telex.arguments import check_type
 from telex.log import safe_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from telex.application.application import Application
     from telex.application.peer import Peer
@@ -85,8 +87,12 @@ def call_hook(
 def observers_of(
     application: Application, observer: Observer | Iterable[Observer] | None
 ) -> list[Observer]:
-    """Return who is told of a server's events: the application's observers and the given, once."""
+    """Return who is told of a server's events: the application's observers and the given, once.
+
+    Raises TypeError for what is neither an observer nor several.
+    """
     given = [observer] if isinstance(observer, Observer) else observer or ()
+    check_type(given, Iterable, "observer", "a telex.Observer or several")
     everybody: list[Observer] = []
     for one in (*application.observers, *given):
         if not any(one is known for known in everybody):

@@ -7,7 +7,7 @@ connection is decided below the front-ends.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.awaitable_context import Opening
@@ -23,15 +23,12 @@ from telex.client.pipeline import Pipeline, is_at_hand
 from telex.client.preparing import prepared
 from telex.errors import ConnectionClosedError, WaitTimeoutError
 from telex.seconds import timeout_of
+from telex.uncopied import Uncopied
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import (
-        AsyncIterator,
-        Callable,
-        Iterable,
-    )
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -101,7 +98,7 @@ def connect(
     return opening
 
 
-class Connection:
+class Connection(Uncopied):
     """A connection to a server, shared by the tasks of one event loop; made by ``connect()``.
 
     As a context manager, the connection is closed at the end of the block, which waits until the
@@ -342,6 +339,11 @@ class Connection:
         except Exception as problem:  # noqa: BLE001 - logged
             log_failed_close(self.peer_address, problem, exception)
 
-    async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncIterator[Message]:
-        async for item in items:
-            yield self._prepare(item, {})
+    async def _prepared_later(self, items: AsyncIterable[object]) -> AsyncGenerator[Message, None]:
+        source = aiter(items)
+        try:
+            async for item in source:
+                yield self._prepare(item, {})
+        finally:
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()

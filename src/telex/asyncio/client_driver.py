@@ -184,6 +184,7 @@ class ClientDriver(Driver):
     def close(self) -> None:
         """Say goodbye; ``gone()`` waits for the end, and ``end()`` does not."""
         self.is_closing = True
+        self.look_for_end()  # an end that has come is no answer to this side's goodbye
         self.connection.close(time.monotonic())
         self.turn()
 
@@ -196,6 +197,7 @@ class ClientDriver(Driver):
         """Leave the connection to the process that this one was forked from."""
         self.is_inherited = self.is_lost = True
         lead_nowhere((self.socket.fileno(),))
+        self.leave_room_watch_to_owner()
         give_up_connection(self.connection, why)
 
     # What the transport tells

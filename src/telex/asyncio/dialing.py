@@ -54,9 +54,12 @@ async def dial(options: ClientOptions, deadline: float | None) -> tuple[ClientDr
 
 
 async def _endpoints(options: ClientOptions, deadline: float | None) -> list[Endpoint]:
+    lookup = look_up(options.address)
     try:
+        if lookup.done():
+            return lookup.result()
         async with asyncio.timeout(seconds_until(deadline)):
-            return await asyncio.wrap_future(look_up(options.address))
+            return await asyncio.wrap_future(lookup)
     except (OSError, UnicodeError) as error:
         raise options.lookup_error(error) from error
 

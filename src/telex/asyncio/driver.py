@@ -108,10 +108,35 @@ class Driver(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
             self._is_reading = is_wanted
 
+    def look_for_end(self) -> None:
+        """Take what has come, in case it is an end, which the transport tells in a later turn."""
+        try:
+            for _ in range(REST_CALLS):
+                if (
+                    self.is_lost
+                    or self._transport.is_closing()
+                    or not self.connection.wants_to_read
+                ):
+                    return
+                size = self.socket.recv_into(self._buffer, _PIECE)
+                if not size:
+                    self.eof_received()
+                    return
+                self.buffer_updated(size)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.connection.lost(ended_by(error), time.monotonic())
+
     def abort(self) -> None:
         """Close the transport at once; what was not sent is lost."""
         self._wait_for_no_room()
         self._transport.abort()
+
+    def leave_room_watch_to_owner(self) -> None:
+        """In a forked process, leave what waits for room to the process that it was forked from."""
+        if self._room_watch is not None:
+            self._room_watch.leave_to_owner()
 
     # What asyncio calls
 

@@ -139,6 +139,8 @@ class HandlerTasks:
         dispatcher = self._dispatcher
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._streams.add(task)
+        if self._are_streams_ended:  # before this task had its first turn
+            self.end_streams()
         turn = Turn()
         try:
             async with contextlib.aclosing(run.handler.call(run.message, dispatcher.peer)) as parts:

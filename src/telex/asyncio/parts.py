@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from telex.asyncio.waiting import Waiters
 from telex.client.deadlines import moment_in
 from telex.client.parts import PartsOfAnswer
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from typing import Self
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from telex.wire.message import Message
 
 
-class Parts:
+class Parts(Uncopied):
     """The parts of an answer, as an iterator; made by ``Connection.request_parts()``.
 
     Several tasks may take parts; each part goes to one of them. A caller that needs no more parts

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from telex.asyncio.waiting import Waiters, check_loop
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from telex.wire.message import Message
 
 
-class Answers:
+class Answers(Uncopied):
     """The answers of many requests, in order; made by ``Connection.request_many()``.
 
     When a task is cancelled while it waits for an answer, or a timeout ends the wait, nothing is
@@ -36,7 +37,7 @@ class Answers:
     def __init__(
         self,
         driver: ClientDriver,
-        requests: Iterator[object] | AsyncIterator[Message],
+        requests: Iterator[object] | AsyncGenerator[Message, None],
         pipeline: Pipeline,
     ) -> None:
         self._driver: Final = driver
@@ -46,7 +47,7 @@ class Answers:
         self._half: Final = pipeline.half
         self._one_at_a_time: Final = asyncio.Lock()
         self._feed: _Feed | None = None
-        if isinstance(requests, AsyncIterator):
+        if isinstance(requests, AsyncGenerator):
             self._feed = _Feed(driver, requests, pipeline)
 
     def __aiter__(self) -> Self:
@@ -116,7 +117,7 @@ class Answers:
     async def _ask(self) -> None:
         """Send the next batch."""
         pipeline, driver = self._pipeline, self._driver
-        assert not isinstance(self._requests, AsyncIterator)
+        assert not isinstance(self._requests, AsyncGenerator)
         try:
             await driver.ready_to_say()  # before anything is taken from them
             began = time.monotonic()
@@ -128,13 +129,14 @@ class Answers:
 
 
 class _Feed:
-    """Sends the requests of an asynchronous iterator as they come, in a task of its own.
+    """Sends the requests of an asynchronous generator as they come, in a task of its own.
 
-    So answers can be given while the next request is not there yet.
+    So answers can be given while the next request is not there yet. The task also closes the
+    generator: what it holds, such as a timeout, may be left only in the task that entered it.
     """
 
     def __init__(
-        self, driver: ClientDriver, requests: AsyncIterator[Message], pipeline: Pipeline
+        self, driver: ClientDriver, requests: AsyncGenerator[Message, None], pipeline: Pipeline
     ) -> None:
         self.task: asyncio.Task[None] | None = None
         self._driver: Final = driver
@@ -165,17 +167,18 @@ class _Feed:
         pipeline, driver = self._pipeline, self._driver
         connection = driver.connection
         try:
-            await driver.ready_to_say()
-            async for message in self._requests:
-                if not driver.is_turn_due:
-                    driver.turn_soon()
-                pipeline.ask([message], time.monotonic())
-                if len(pipeline.under_way) == 1:
-                    self._changes.wake()
-                if pipeline.is_full:
-                    await self._room.wait()
-                if connection.must_send_first or not connection.is_open:
-                    await driver.ready_to_say()
+            async with contextlib.aclosing(self._requests):
+                await driver.ready_to_say()
+                async for message in self._requests:
+                    if not driver.is_turn_due:
+                        driver.turn_soon()
+                    pipeline.ask([message], time.monotonic())
+                    if len(pipeline.under_way) == 1:
+                        self._changes.wake()
+                    if pipeline.is_full:
+                        await self._room.wait()
+                    if connection.must_send_first or not connection.is_open:
+                        await driver.ready_to_say()
         except (Exception, asyncio.CancelledError) as failure:  # noqa: BLE001 - raised after answers
             if pipeline.has_more:
                 pipeline.fail(failure)

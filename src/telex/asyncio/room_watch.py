@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from telex.network.fork import lead_nowhere
+
 if TYPE_CHECKING:
     import asyncio
     import socket
@@ -48,6 +50,11 @@ class RoomWatch:
         if duplicate is not None:
             self._loop.remove_writer(duplicate.fileno())
             duplicate.close()
+
+    def leave_to_owner(self) -> None:
+        """Leave the socket to the process that this one was forked from."""
+        if self._duplicate is not None:
+            lead_nowhere((self._duplicate.fileno(),))
 
     def _tell(self) -> None:
         self.cancel()

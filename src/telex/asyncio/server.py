@@ -27,6 +27,7 @@ from telex.observation.serving import open_observed
 from telex.server.driver import leave_connections_to_owner
 from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     import ssl
@@ -106,7 +107,7 @@ def serve(
     return Opening(start())
 
 
-class Server:
+class Server(Uncopied):
     """A server that serves; made by ``serve()``. As a context manager it closes at the end."""
 
     def __init__(self, server: ServerLoop, listeners: list[Listener], address: Address) -> None:

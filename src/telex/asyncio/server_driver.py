@@ -81,6 +81,7 @@ class ServerDriver(Driver, driver.ServerDriver):
     def leave_to_owner(self, why: str) -> None:
         """Leave the connection to the process that this one was forked from."""
         self._has_ended = True
+        self.leave_room_watch_to_owner()
         super().leave_to_owner(why)
 
     # What the transport tells
@@ -140,8 +141,6 @@ class ServerDriver(Driver, driver.ServerDriver):
         if dispatcher.can_advance:
             dispatcher.advance()
             self._send()
-        if self._handler_tasks is not None:
-            self._handler_tasks.output_has_gone()
         server.registry.note(self)
         if connection.is_finished:  # which may have come of what it held
             self._end()
@@ -150,7 +149,10 @@ class ServerDriver(Driver, driver.ServerDriver):
         self.read_if_wanted()
         if self._is_reading and not was_reading:
             self._server.call_soon(self.flush_soon)  # the loop receives before that turn
-        elif dispatcher.can_advance:
+            return
+        if self._handler_tasks is not None:
+            self._handler_tasks.output_has_gone()
+        if dispatcher.can_advance:
             self.flush_soon()
 
     def _send(self) -> None:

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Final
 from telex.network.fork import belongs_to_this_process
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, TimerHandle
     from collections.abc import Callable, Iterator, Mapping
 
 _LOOPS: Final = ("asyncio.unix_events", "uvloop.loop")
 """Where the placeholders come from that the signal module has for what event loops handle."""
+
+
+_LOOK_SECONDS: Final = 0.25
+"""How often a loop looks whether a signal has come, where a signal does not end its wait."""
 
 
 class _Signal:
@@ -28,18 +32,20 @@ class _Signal:
         self.actions: list[Callable[[], object]] = []
         self._number: Final = number
         self._previous: Final = signal.getsignal(number)
-        self._is_loops = True
+        self._timer: TimerHandle | None = None
         try:
             loop.add_signal_handler(number, self._call_all)
         except NotImplementedError:  # the loops of Windows have none
-            self._is_loops = False
             signal.signal(number, lambda _n, _f: loop.call_soon_threadsafe(self._call_all))
+            self._look(loop)
         belongs_to_this_process(self)
 
     def restore(self, loop: AbstractEventLoop) -> None:
         """Have the signal do what it did before."""
-        if self._is_loops:
+        if self._timer is None:
             loop.remove_signal_handler(self._number)
+        else:
+            self._timer.cancel()
         signal.signal(self._number, self._previous or signal.SIG_DFL)
 
     def leave_to_owner(self, why: str) -> None:
@@ -49,6 +55,10 @@ class _Signal:
         """
         signal.set_wakeup_fd(-1)
         signal.signal(self._number, self._previous or signal.SIG_DFL)
+
+    def _look(self, loop: AbstractEventLoop) -> None:
+        """End the wait of the loop now and then: Python calls the handler of a signal after it."""
+        self._timer = loop.call_later(_LOOK_SECONDS, self._look, loop)
 
     def _call_all(self) -> None:
         for action in dict.fromkeys(self.actions):

@@ -9,6 +9,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, check_is_safe_for_tokens, meant_by
+from telex.arguments import check_type
 from telex.connection.connection import Connection
 from telex.conversation.greeting import Greeting, check_room
 from telex.errors import AddressError, ConnectError, ConnectionClosedError, TelexError
@@ -36,8 +37,8 @@ class ClientOptions:
     """Where to connect to, and how.
 
     Raises AddressError for a malformed address, for options that do not go with the address, and
-    for one where others could read the token; ContentError for a token that cannot be written, and
-    ValueError where the limits have no room for a greeting.
+    for one where others could read the token; ContentError for a token that cannot be written,
+    ValueError where the limits have no room for a greeting, and TypeError for a wrong type.
     """
 
     def __init__(
@@ -52,6 +53,9 @@ class ClientOptions:
         insecure: bool = False,
     ) -> None:
         self.address: Final = meant_by(address)
+        check_type(limits, Limits | None, "limits", "a telex.Limits")
+        check_type(token, str | None, "token", "text")
+        check_type(tls, ssl.SSLContext | None, "tls", "made by telex.tls.client_context()")
         self.limits: Final = limits or Limits()
         if token is not None and not insecure:
             check_is_safe_for_tokens(self.address)

@@ -24,12 +24,23 @@ OWED_FACTOR: Final = 16
 class Backlog:
     """The unsent output of one connection, before and behind the layer."""
 
-    __slots__ = ("_conversation", "_high_water", "_output", "holds_reading_up", "was_too_much")
+    __slots__ = (
+        "_conversation",
+        "_high_water",
+        "_noted",
+        "_noted_end",
+        "_output",
+        "holds_reading_up",
+        "was_too_much",
+    )
 
     def __init__(self, conversation: Conversation, output: Output, limits: Limits) -> None:
         self._conversation: Final = conversation
         self._output: Final = output
         self._high_water: Final[i64] = limits.high_water
+        # How much of the answers below stood before which place of the output, when last noted.
+        self._noted: i64 = 0
+        self._noted_end: i64 = 0
         self.was_too_much: bool = False
         """What ``is_too_much`` was when somebody last asked."""
         self.holds_reading_up: bool = False
@@ -69,13 +80,7 @@ class Backlog:
 
         Reading on would make more of that.
         """
-        outgoing = self._conversation.outgoing
-        if outgoing.said_itself <= self._high_water:
-            return False
-        if self.is_too_much or self.size > self._high_water:
-            return True
-        outgoing.said_itself = 0
-        return False
+        return self._owes_much() and (self.is_too_much or self.size > self._high_water)
 
     @property
     def is_owed_far_too_much(self) -> bool:
@@ -83,6 +88,13 @@ class Backlog:
 
         While this end waits for answers of its own it reads on, so reading does not bound them.
         """
-        if self._conversation.outgoing.said_itself <= self._high_water:
-            return False
-        return self.size > self._high_water * OWED_FACTOR
+        return self._owes_much() and self.size > self._high_water * OWED_FACTOR
+
+    def _owes_much(self) -> bool:
+        """Say whether over ``high_water`` bytes of such answers were not known to be taken."""
+        outgoing = self._conversation.outgoing
+        if outgoing.said_itself > self._high_water and self._output.sent >= self._noted_end:
+            outgoing.said_itself -= self._noted  # all of it stood before this place, and has gone
+            self._noted = outgoing.said_itself
+            self._noted_end = self._output.sent + self.size
+        return outgoing.said_itself > self._high_water

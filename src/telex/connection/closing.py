@@ -26,13 +26,13 @@ SILENT_SECONDS: Final = 1.0
 """How long the end of a peer is awaited that has everything and need not end: this side shuts down,
 or gave up what the peer may be working on."""
 
+UNWANTED_SECONDS: Final = 0.1
+"""The same where the peer is known to have read all plain messages, and may work only on what this
+side gave up. A peer that ends in this time meets no reset."""
+
 MOST_BEFORE_REFUSAL: Final = 2 * BATCH_SIZE
 """Bytes of output that are sent before the error that ends everything. More would keep memory, and
 keep the peer from the error for long."""
-
-UNWANTED_SECONDS: Final = 0.1
-"""The same where the peer is known to have read all plain messages: its end would be good to have,
-so that it meets no reset, and what it may work on is not wanted."""
 
 LINGER_BYTES: Final = 64 * 1024 * 1024
 """Bytes that a peer may send after the end. To close while the peer sends would reset the

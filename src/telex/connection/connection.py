@@ -389,6 +389,7 @@ class Connection:
             return True
         if closing.is_leaving:
             return False
+        self.unread.is_sending = self._backlog.size > 0
         if self.unread.is_too_much:
             self.unread.look()
             return False

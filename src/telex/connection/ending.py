@@ -221,11 +221,25 @@ class Ending:
             reason = farewell.detail or farewell.title
             return self.complete(ConnectionClosedError("peer", reason, code=farewell.code))
         if self.broken is None and self._conversation.error is None:
+            if self._ended_unasked:
+                return self.closed_error()
             if not (self.is_final and self.unsent):
                 return None
             error = ConnectionClosedError("peer", "it ended before it had read all")
             return self.complete(error)
         return self.closed_error()
+
+    @property
+    def _ended_unasked(self) -> bool:
+        """Whether the peer's stream ended first, without a goodbye, and plain messages may be lost.
+
+        The end of a process that was killed looks like that. A peer that says why it ends is
+        believed.
+        """
+        conversation = self._conversation
+        if conversation.farewell is not None or not conversation.unconfirmed:
+            return False
+        return conversation.closed_error().by == "peer"
 
     def overdue_error(self, timeout: float) -> TelexError | None:
         """Return what to tell whoever closed and waited ``timeout`` seconds for the peer's end.

@@ -51,6 +51,7 @@ class Unread:
         "_most_messages",
         "_replies",
         "_was_taken",
+        "is_sending",
         "parts",
         "stall_at",
         "stall_was_told",
@@ -65,6 +66,8 @@ class Unread:
         self._replies: Replies | None = None
         self._is_paused = False
         self._was_taken = False
+        self.is_sending: bool = False
+        """Whether output waits for the peer, which may take it only when its answers are read."""
         self.parts: i64 = 0
         """Bytes of parts of answers."""
         self.stall_at: float = _NEVER
@@ -113,7 +116,7 @@ class Unread:
             most *= INBOX_FACTOR_WHILE_AWAITING_REPLY
         elif self._is_paused:
             most //= 2
-        if self._replies is not None:
+        if self._replies is not None and not self.is_sending:
             unread += self._replies.count_if_over(most - unread)
         self._is_paused = unread > most
         return self._is_paused

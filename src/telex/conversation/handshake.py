@@ -138,7 +138,7 @@ class Handshake:
 
 def _check_before_admission(kind: str | None, length: i64) -> None:
     if kind not in _BEFORE_ADMISSION:
-        raise _unauthorized("this server demands a token, and it was not told one in a hello")
+        raise _unauthorized("this server demands a token, and the client sent none in a hello")
     if length > LARGEST_CONTROL:
         why = f"before a token, content must be at most {LARGEST_CONTROL:,} bytes, not {length:,}"
         raise _unauthorized(why)

@@ -69,13 +69,15 @@ def lead_nowhere(numbers: Iterable[int]) -> None:
     if not numbers:
         return
     try:
-        unconnected = socket.socket(socket.AF_UNIX)
-    except OSError:  # no descriptor is free; one of these can be
-        os.close(numbers.pop())
-        unconnected = socket.socket(socket.AF_UNIX)
-    with unconnected:
-        for number in numbers:
-            os.dup2(unconnected.fileno(), number, inheritable=False)
+        unconnected = socket.socket(socket.AF_UNIX).detach()
+    except OSError:  # no descriptor is free; one of these is used instead, and stays open
+        os.close(numbers[0])
+        unconnected = socket.socket(socket.AF_UNIX).detach()
+    for number in numbers:
+        if number != unconnected:
+            os.dup2(unconnected, number, inheritable=False)
+    if unconnected not in numbers:
+        os.close(unconnected)
 
 
 def empty_selector(selector: object) -> None:
@@ -84,8 +86,13 @@ def empty_selector(selector: object) -> None:
     Only epoll is shared (epoll(7)): whoever closes a copy's sockets would take them out of both.
     """
     if sys.platform == "linux" and isinstance(selector, selectors.EpollSelector):
-        with contextlib.suppress(ValueError), select.epoll() as empty:  # it may be closed already
-            os.dup2(empty.fileno(), selector.fileno(), inheritable=False)
+        with contextlib.suppress(ValueError):  # it may be closed already
+            number = selector.fileno()
+            try:
+                with select.epoll() as empty:
+                    os.dup2(empty.fileno(), number, inheritable=False)
+            except OSError:  # no descriptor is free
+                lead_nowhere((number,))
 
 
 def _cut_off_copies() -> None:

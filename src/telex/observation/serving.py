@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from telex.application.application import check_application
 from telex.application.notifier import observers_of
 from telex.network.listener import SharedAddress
 from telex.server.options import open_registry
@@ -37,6 +38,7 @@ def open_observed(
 
     ``admins`` are the names of operators; None means that the server answers no operators.
     """
+    check_application(application)
     observers = observers_of(application, observer)
     if admins is not None:
         from telex.observation.administration import administered

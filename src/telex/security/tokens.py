@@ -10,15 +10,17 @@ import hashlib
 import hmac
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from telex.arguments import check_type
 from telex.errors import CredentialsError
 from telex.log import safe_logger
 from telex.network.os_errors import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from os import PathLike
     from typing import Self
 
@@ -35,7 +37,10 @@ class Tokens:
 
     def __init__(self, tokens: Mapping[str, str]) -> None:
         self._owners: list[tuple[bytes, str]] = []
+        check_type(tokens, Mapping, "tokens", "a mapping of names to tokens")
         for name, token in tokens.items():
+            check_type(name, str, "the name of a token", "text")
+            check_type(token, str, f"the token of {name!r}", "text")
             if not name or not token:
                 raise CredentialsError("tokens", f"the name or the token of {name!r} is empty")
             self._add(name, token, "tokens", f"the token of {name!r}")

@@ -52,7 +52,7 @@ class Workers(Protocol):
         """Have ``line.work(item)`` called."""
 
     def withdraw(self, line: Line) -> int:
-        """Take back the calls that ``line.drop`` gives up."""
+        """Take back the calls that ``line.gives_up``."""
 
 
 class HandlerThreads:
@@ -67,34 +67,37 @@ class HandlerThreads:
         self._dispatcher: Final = dispatcher
         self._threads: Final = threads
         self._context: Final = context
-        self._line: Final = Line(self._work, self._drop)
+        self._line: Final = Line(self._work, self._gives_up, dispatcher.dropped)
 
     def start(self, run: Run) -> None:
-        """Run a handler, or the next step of its generator, when it is this connection's turn."""
+        """Run a handler, or the next step of its generator, when it is this connection's turn.
+
+        Where no thread is to be had, the handler fails.
+        """
+        dispatcher = self._dispatcher
         try:
             self._threads.submit(self._line, run)
         except RuntimeError as error:
-            context, dispatcher = self._context_of(run), self._dispatcher
-            if self._threads.is_closed or run.is_unwanted:  # the server has ended, or the peer
+            context = self._context_of(run)
+            if not (self._threads.is_closed or run.is_unwanted):
+                context.run(dispatcher.failed, run, error)  # the system has no thread for it
+            elif run.parts is None:
+                dispatcher.dropped(run)
+            else:
                 context.run(dispatcher.broken_off, run)
-            else:  # the system has no thread for this handler
-                context.run(dispatcher.failed, run, error)
 
     def drop_unwanted(self) -> None:
         """Drop what waits for a thread and nobody wants."""
         self._threads.withdraw(self._line)
 
-    def _drop(self, run: Run) -> bool:
-        """Drop a run that has not begun, if nobody wants it or all threads end.
+    def _gives_up(self, run: Run) -> bool:
+        """Give up a run that has not begun, if nobody wants it or all threads end.
 
         A generator that has begun is closed by its next step.
         """
-        dispatcher = self._dispatcher
-        if not (dispatcher.is_unwanted(run) or self._threads.is_closed):
+        if not (self._dispatcher.is_unwanted(run) or self._threads.is_closed):
             return False
         run.is_unwanted = True
-        if run.parts is None:
-            dispatcher.dropped(run)
         return run.parts is None
 
     def _context_of(self, run: Run) -> Context:

@@ -6,9 +6,11 @@ accepted. This module knows no connection.
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from telex.address import Address, check_is_safe, meant_by
+from telex.arguments import check_type
 from telex.conversation.greeting import Greeting, check_room
 from telex.errors import AddressError, ConnectionClosedError
 from telex.limits import Limits
@@ -19,7 +21,6 @@ from telex.server.registry import Registry
 from telex.version import __version__
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterable, Mapping
 
     from telex.application.application import Application
@@ -48,6 +49,8 @@ def open_registry(
     may wait for the name of a host, so an event loop calls it in a thread. Raises AddressError,
     CredentialsError, and TypeError or ValueError for options of a wrong type or size.
     """
+    check_type(limits, Limits | None, "limits", "a telex.Limits")
+    check_type(tls, ssl.SSLContext | None, "tls", "made by telex.tls.server_context()")
     check_terms(address_of(where), tls, insecure)
     limits = limits or Limits()
     greeting = greeting_with(_AGENT, tokens, limits)

@@ -159,15 +159,14 @@ class Registry:
     def note(self, driver: ServedDriver) -> None:
         """After a turn, count the bytes that a connection holds, and log a refusal once."""
         connection = driver.connection
-        is_at_its_end = (
-            connection.closing.is_cut
-        )  # then its end is logged, with all that is lost by it
-        if connection.closing.is_refused and not (driver.refusal_was_logged or is_at_its_end):
+        is_cut = connection.closing.is_cut
+        # Where it is cut off too, the end is logged, with all that is lost by it.
+        if connection.closing.is_refused and not (driver.refusal_was_logged or is_cut):
             driver.dispatcher.close()
             ending = connection.ending
             self._log_end(driver, ending.broken or connection.conversation.error, ending.dropped)
         # What a connection holds that was cut off is free at the end of this turn.
-        held = connection.bytes_at_work if is_at_its_end else connection.memory_held
+        held = connection.bytes_at_work if is_cut else connection.memory_held
         self._account(driver, held)
 
     def break_off(self, driver: ServedDriver, fault: BaseException, now: float) -> None:

@@ -23,16 +23,23 @@ _MOST: Final = min(32, (os.cpu_count() or 1) + 4)
 
 
 class Line:
-    """Calls of ``work`` that wait for a thread, each with what it is called with.
+    """Calls of ``work`` that wait for a thread, each with its item.
 
-    ``drop`` is called in the thread that takes calls back, and says whether a call was given up.
+    When calls are taken back, ``gives_up(item)`` says whether a call is given up; the lock is held
+    meanwhile, so it must not submit. Then ``dropped(item)`` is called for each that was given up.
     """
 
-    __slots__ = ("drop", "waiting", "work")
+    __slots__ = ("dropped", "gives_up", "waiting", "work")
 
-    def __init__(self, work: Callable[[Any], object], drop: Callable[[Any], bool]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Any], object],
+        gives_up: Callable[[Any], bool],
+        dropped: Callable[[Any], object],
+    ) -> None:
         self.work: Final = work
-        self.drop: Final = drop
+        self.gives_up: Final = gives_up
+        self.dropped: Final = dropped
         self.waiting: deque[Any] = deque()
 
 
@@ -82,18 +89,22 @@ class Threads:
             self._threads.append(thread)
 
     def withdraw(self, line: Line) -> int:
-        """Take back the calls of a line that ``line.drop`` gives up; return how many they were."""
+        """Take back the calls that ``line.gives_up``; return how many they were.
+
+        The others never leave the line: a thread that looks for them meanwhile would find nothing,
+        and nobody would make them.
+        """
+        given_up: list[Any] = []
+        left: deque[Any] = deque()
         with self._lock:
-            waiting, line.waiting = line.waiting, deque()
-            if waiting:
+            for item in line.waiting:
+                (given_up if line.gives_up(item) else left).append(item)
+            line.waiting = left
+            if given_up and not left:
                 self._lines.remove(line)
-        left = [item for item in waiting if not line.drop(item)]  # which may submit others
-        if left:
-            with self._lock:
-                if not line.waiting:
-                    self._lines.append(line)
-                line.waiting.extendleft(reversed(left))
-        return len(waiting) - len(left)
+        for item in given_up:
+            line.dropped(item)
+        return len(given_up)
 
     def is_own_thread(self) -> bool:
         """Say whether the calling thread is one of these: a call that must not wait for its end."""

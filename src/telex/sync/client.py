@@ -23,6 +23,7 @@ from telex.seconds import pause_of, timeout_of
 from telex.sync.dialing import dial
 from telex.sync.parts import Parts
 from telex.sync.pipeline import Answers
+from telex.uncopied import Uncopied
 from telex.wire.factory import message_from
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def connect(
     return connection
 
 
-class Connection:
+class Connection(Uncopied):
     """A connection to a server, shared by any number of threads; made by ``connect()``.
 
     As a context manager, the connection is closed at the end of the block, which waits until the

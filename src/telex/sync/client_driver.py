@@ -198,6 +198,11 @@ class ClientDriver(SharedConnection):
         if self._waiters:
             self._wake_waiters()
 
+    def _take_rest(self, now: float) -> None:
+        """Take what has come, unless a thread that waits does so."""
+        if not self._leader:
+            take_rest(self.socket, self.connection, now)
+
     def _transmit(self, now: float, most: int | None = None) -> None:
         """Send what the socket takes now, at most ``most`` bytes."""
         if give(self.socket, self.connection, now, most):

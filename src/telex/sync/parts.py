@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from telex.client.answers import raise_error_of
 from telex.client.deadlines import moment_in
 from telex.client.parts import PartsOfAnswer
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from typing import Self
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from telex.wire.message import Message
 
 
-class Parts:
+class Parts(Uncopied):
     """The parts of the answer to a request; made by ``Connection.request_parts()``.
 
     Whoever loses interest lets go of it, or calls ``close()``: parts that still come are dropped.

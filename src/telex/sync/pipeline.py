@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.client.pipeline import has_come
 from telex.errors import ConnectionClosedError
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from telex.wire.message import Message
 
 
-class Answers:
+class Answers(Uncopied):
     """The answers of many requests, in order; made by ``Connection.request_many()``.
 
     If an exception of a signal handler, such as Ctrl-C, interrupts the iteration, the next call

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from telex.application.application import check_application
 from telex.application.notifier import call_hook
 from telex.network.fork import belongs_to_this_process, lead_nowhere
 from telex.network.listener import refusal
@@ -20,6 +21,7 @@ from telex.server.registry import LAST_TURNS
 from telex.server.signals import signal_actions
 from telex.sync.acceptor import Acceptor
 from telex.sync.loop import READ, Loop
+from telex.uncopied import Uncopied
 
 if TYPE_CHECKING:
     import ssl
@@ -91,7 +93,7 @@ def serve(
         raise
 
 
-class Server:
+class Server(Uncopied):
     """A server that listens; made by ``serve()``. As a context manager, it is closed at the end."""
 
     def __init__(self, registry: Registry, listeners: list[Listener], address: Address) -> None:
@@ -254,6 +256,7 @@ class Server:
 
 def _check_is_blocking(application: Application) -> None:
     """Raise TypeError for handlers and hooks that need an event loop."""
+    check_application(application)
     names = application.async_names
     if names:
         raise TypeError(

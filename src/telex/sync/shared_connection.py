@@ -65,6 +65,10 @@ class SharedConnection(ABC):
         """Take what has come, in case it is an end; raises ConnectionClosedError if it is."""
 
     @abstractmethod
+    def _take_rest(self, now: float) -> None:
+        """Take what has come, unless a thread that waits does so."""
+
+    @abstractmethod
     def _transmit(self, now: float, most: int | None = None) -> None:
         """Send what goes at once, at most ``most`` bytes."""
 
@@ -231,6 +235,7 @@ class SharedConnection(ABC):
                 return True
             self._is_busy = True
             now = time.monotonic()
+            self._take_rest(now)  # an end that has come is no answer to this side's goodbye
             self.connection.close(now)
             self._transmit(now)
             self._is_busy = False

@@ -230,6 +230,9 @@ class PumpingDriver(SharedConnection):
 
     _tell_others = _wake
 
+    def _take_rest(self, now: float) -> None:
+        """Do nothing: in memory, what the application has sent is handed in at once."""
+
     def _transmit(self, now: float, most: int | None = None) -> None:
         """Leave it to whoever pumps."""
 

@@ -92,7 +92,10 @@ def reader_of(type_: Any) -> MsgspecReader | PydanticReader:
 
     Raises TypeError for a type that can be checked by neither msgspec nor pydantic.
     """
-    reader = _kept.get(type_)
+    try:
+        reader = _kept.get(type_)
+    except TypeError:  # it cannot be hashed, as where a dict stands in Annotated
+        return _new_reader(type_)
     if reader is None:
         reader = _new_reader(type_)
         if len(_kept) >= _MOST_KEPT:
@@ -157,13 +160,14 @@ class _Parts:
         self.is_pydantic = False
         self.unchecked: str | None = None
         """The name of a class that msgspec would take no content for."""
-        self._seen: set[int] = set()
+        # By identity: not all types can be hashed. Kept, so that none is made where one was.
+        self._seen: dict[int, object] = {}
 
     def add(self, type_: Any) -> None:
         """Look at a type and at everything inside it."""
         if id(type_) in self._seen:
             return
-        self._seen.add(id(type_))
+        self._seen[id(type_)] = type_
         origin = typing.get_origin(type_)
         if origin is typing.Literal:
             return
