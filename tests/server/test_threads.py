@@ -173,18 +173,6 @@ def test_a_call_without_any_thread_is_refused_and_never_made(
     assert made == ["made"]
 
 
-def test_a_call_waits_for_the_threads_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no further thread, one that is there makes the call, once."""
-    threads = Threads()
-    calls = Calls(threads)
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", refuse_to_start)
-        threads.submit(line_of(calls.note), "later")
-    calls.may_go.set()
-    threads.shutdown()
-    assert calls.made == ["later"]
-
-
 def count_of_threads(name: str) -> int:
     """Return how many threads there are of this name: others come and go."""
     return sum(thread.name.startswith(name) for thread in threading.enumerate())
