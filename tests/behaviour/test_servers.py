@@ -344,7 +344,7 @@ def test_peer_that_reads_far_too_slowly_is_cut(
         [line] = warnings_about(caplog, name_of(sock))
     assert isinstance(ending, ConnectionClosedError)
     assert ending.by == "us"
-    assert 2_560_000 < ending.unsent < 2_700_000
+    assert 2_500_000 < ending.unsent < 2_700_000  # the network takes a little at the end
     assert "reads far too slowly" in line
     assert "reads far too slowly" in str(failures[0])
 

@@ -100,6 +100,11 @@ class ServerDriver(Driver, driver.ServerDriver):
         except BaseException as fault:  # noqa: BLE001 - logged; the other connections are served
             self.break_off(fault)
 
+    def eof_received(self) -> bool:
+        """Handle the end of the peer's output: what threads sent before goes out before the end."""
+        self._server.calls.make_all()
+        return super().eof_received()
+
     def received(self, size: int, messages: list[Message]) -> None:
         """Have messages handled, and take a turn."""
         if not self._has_ended:

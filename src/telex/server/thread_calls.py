@@ -89,6 +89,10 @@ class ThreadCalls:
         if self._make(Turn()):
             self._wake()
 
+    def make_all(self) -> None:
+        """Make all calls that were posted until now, before something that would make them vain."""
+        self._make(None)
+
     def _make(self, turn: Turn | None) -> bool:
         """Make calls until the turn is over; return whether calls are left."""
         for _ in range(len(self._calls)):

@@ -104,7 +104,12 @@ class ServerDriver(driver.ServerDriver):
         if data:
             self.dispatcher.received(len(data), connection.receive_data(data, now))
         elif data is not None:
-            connection.receive_eof(now)
+            self._receive_eof()
+
+    def _receive_eof(self) -> None:
+        """Handle the end of the peer's output: what threads sent before goes out before the end."""
+        self._server.calls.make_all()
+        self.connection.receive_eof(self._server.now)
 
     def _receive_content(self, buffer: memoryview) -> None:
         """Take what has come of long content straight to where it belongs."""
@@ -118,7 +123,7 @@ class ServerDriver(driver.ServerDriver):
         if size:
             self.dispatcher.received(size, connection.content_received(size, now))
         elif size is not None:
-            connection.receive_eof(now)
+            self._receive_eof()
 
     def _send(self) -> None:
         """Give the network what it takes now."""
