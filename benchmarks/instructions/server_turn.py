@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
+from benchmarks.standing_clock import standing_clock
 from benchmarks.task import Job
 from telex import Application, Limits, Message, MessageProcessor
 from telex.conversation.greeting import Greeting
@@ -58,7 +59,7 @@ def _application(answer: bytes) -> Application:
 def _connected(application: Application) -> Iterator[tuple[Loop, socket.socket]]:
     """Make a server's loop with one connection, and the socket at the other end of that."""
     registry = Registry(application, Limits(), Greeting("benchmarks"), None, None, None)
-    with contextlib.closing(Loop(registry)) as loop:
+    with standing_clock(), contextlib.closing(Loop(registry)) as loop:
         served, peer = socket.socketpair()
         with served, peer:
             served.setblocking(False)
