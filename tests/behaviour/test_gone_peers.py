@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from telex import Application, ConnectionClosedError, Limits, Message
+from telex import Application, ConnectionClosedError, Limits, Message, Peer
 from telex.testing.serving import FrontEnd
 from tests.behaviour.stage import (
     PATIENCE,
@@ -171,6 +171,31 @@ def test_plain_messages_of_a_peer_that_is_gone_are_handled(serve: Serve) -> None
     held.may_go.set()
     assert server.ending() is not None
     assert held.handled == ["first", 0, 1, 2]
+
+
+def test_a_handler_that_sends_to_a_peer_that_is_gone_is_no_fault_of_the_program(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line without a traceback says that nothing was sent, and no failure hook is called."""
+    app = Application()
+    failures: list[BaseException] = []
+    app.on_failure(lambda message, peer, error: failures.append(error))
+
+    @app.on("flood", blocking=True)
+    def flood(message: Message, peer: Peer) -> None:
+        while True:
+            peer.send(bytes(1_000))
+
+    server = serve(app)
+    with server.plug_in() as sock:
+        sock.sendall(Message("", subject="flood").to_bytes())
+        assert sock.recv(1)
+        reset(sock)
+    assert server.ending() is not None
+    server.stop()
+    [line] = [record for record in caplog.records if "'flood'" in record.getMessage()]
+    assert (line.levelname, line.exc_info) == ("WARNING", None)
+    assert failures == []
 
 
 @pytest.mark.parametrize("blocking", [False, True], ids=["direct", "blocking"])

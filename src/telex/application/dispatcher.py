@@ -401,6 +401,9 @@ class Dispatcher:
             self._tell_of_failure(message, "bad-content")
             logger.warning("%s: %s", named(message.subject), error, peer=self.peer)
             self._refuse(request, "bad-content", str(error))
+        elif isinstance(error, ConnectionClosedError) and not self._connection.closing.can_answer:
+            self._tell_of_failure(message, "handler-failed")
+            logger.warning("%s: not answered: %s", named(message.subject), error, peer=self.peer)
         else:
             self._tell_of_failure(message, "handler-failed")
             failure = f"handler {handler.name} failed on {named(message.subject)}"
