@@ -108,6 +108,7 @@ for is_full in (False, True):
     except telex.TelexError:
         pass
     client.stop()
+listener.close()
 """
 )
 

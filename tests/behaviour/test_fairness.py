@@ -144,7 +144,7 @@ def test_a_generator_that_yields_nothing_keeps_nobody_waiting(
         nothing.is_enough = True
 
 
-PART_SIZES = [10, 300_000]
+PART_SIZES = [1_000, 300_000]
 """Bytes of parts: many of them, or each longer than what pauses reading."""
 
 

@@ -152,7 +152,8 @@ def test_messages_that_a_peer_does_not_read(
         wait_until(lambda: failures, "whoever sends is told")
     assert isinstance(ending, ConnectionClosedError)
     assert (ending.by, ending.code) == ("us", "overloaded")
-    assert bound < ending.unsent <= bound + size + 500  # the error that ends it is unsent too
+    # The error that ends it is unsent too, and the network may take a little at the end.
+    assert 0.9 * bound < ending.unsent <= bound + size + 500
     assert failures[0].code == "overloaded"
 
 

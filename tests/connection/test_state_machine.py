@@ -463,6 +463,7 @@ class Network(RuleBasedStateMachine):
         if client.ending is None and self.received_until is None:
             self.wait_for_calls()
         if client.ending is None:
+            was_good = was_good and not client.conversation.calls.count  # else it gives them up
             self.close()
         deadline = pair.now + IN_TIME
         while client.ending is None and server.ending is None and pair.now < deadline:
