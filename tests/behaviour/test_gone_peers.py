@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -192,8 +193,13 @@ def test_a_handler_that_sends_to_a_peer_that_is_gone_is_no_fault_of_the_program(
         assert sock.recv(1)
         reset(sock)
     assert server.ending() is not None
+
+    def lines() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if "'flood'" in record.getMessage()]
+
+    wait_until(lines, "the handler has failed")
     server.stop()
-    [line] = [record for record in caplog.records if "'flood'" in record.getMessage()]
+    [line] = lines()
     assert (line.levelname, line.exc_info) == ("WARNING", None)
     assert failures == []
 
