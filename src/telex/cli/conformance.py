@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import signal
-import sys
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from telex import Address, CredentialsError
+from telex import Address
 from telex.cli.destination import Authority, read_destination
 from telex.cli.destination import Certificate as OwnCertificate
 from telex.cli.destination import Key as OwnKey
-from telex.cli.failure import FAILED, CommandError
+from telex.cli.failure import FAILED
 from telex.cli.options import DEFAULT_ADDRESS, parse_option, refuse_if
 from telex.cli.serve_options import Certificate, ClientAuthority, Insecure, Key, Safety
 from telex.cli.sizes import counted
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from telex.conformance.run import Conversation, Played
     from telex.conformance.serve import Judged
 
-WHERE: Final = "https://telex.readthedocs.io/en/latest/wire-format.html#test-your-own"
+WHERE: Final = "conformance/README.md, in the repository of Telex"
 
 Setup = Annotated[
     str,
@@ -62,12 +62,13 @@ def run(
 ) -> int:
     """Test a server, in any language: play the conversations with it, and judge it.
 
-    ADDRESS is tcp:// or tls://HOST:PORT, or unix://PATH. The server must offer the
-    fixed application: a few subjects such as echo and count, which
-    conformance/README.md describes. Some conversations need a server with a token, or
-    with small limits: start it so, and name the --setup.
+    ADDRESS is tcp:// or tls://HOST:PORT, or unix://PATH. The server must offer
+    the fixed application: subjects such as echo and count, which
+    conformance/README.md describes in the repository of Telex. Some
+    conversations need a server with a token, or with small limits: configure
+    it as telex conformance list says, and name the --setup.
 
-    Prints what fell short: which step, what was expected, and what came instead.
+    It prints what fell short: which step, what was expected, and what came.
     The exit code is 1 if anything fell short.
     """
     from telex.conformance.run import of_server, play_all, why_left_out
@@ -97,7 +98,7 @@ def run(
     for line in _left_out(reasons, setup):
         remarks.line(line)
     if short and not as_json:
-        lines.line(f"the conversations, and the application that a server must offer: {WHERE}")
+        lines.line(f"the server must offer the fixed application: see {WHERE}")
     return FAILED if short else 0
 
 
@@ -117,13 +118,13 @@ def serve(
 ) -> None:
     """Test a client, in any language: a peer that plays what its subjects name.
 
-    A request with the subject conversation.NAME is answered as the conversation NAME
-    says: in parts, with an error, or with what is not allowed. What your client does
-    then is judged, and one line is printed: ok NAME, or fell short NAME, with the
-    reason. telex conformance list prints the names.
+    A request with the subject conversation.NAME is answered as the conversation
+    NAME says: in parts, with an error, or with what is not allowed. What your
+    client then does is judged, and one line is printed: ok NAME, or fell short
+    NAME, with the reason. telex conformance list prints the names.
 
-    Any other subject gets the fixed application: echo, count, refuse, fail,
-    fail-midway, hold, large. conformance/README.md describes it.
+    Any other subject gets the fixed application: echo, count, refuse, and so on,
+    as conformance/README.md describes it in the repository of Telex.
 
     Ctrl-C and SIGTERM end it, with exit code 0.
     """
@@ -156,12 +157,12 @@ def serve(
         tls=tls,
         timeout=timeout,
     )
-    with peer, _ended_by_signals(peer.shutdown):
+    with _without_log(), peer, _ended_by_signals(peer.shutdown):
         lines.line(f"listening on {peer.address}")
         peer.serve_forever()
 
 
-def list_(
+def list_conversations(
     setup: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The conversations of this setup alone."),
@@ -169,9 +170,12 @@ def list_(
 ) -> None:
     """Print the conversations: role, setup, name, and the rule that each one shows.
 
-    Those of role server are played by telex conformance run. Those of role client
-    are played by telex conformance serve, for a request whose subject is
+    Those of role server are played by telex conformance run. Those of role
+    client are played by telex conformance serve, for a request whose subject is
     conversation.NAME.
+
+    First come the setups: the token that the tested end demands or shows, and
+    its limits.
     """
     from telex.conformance.run import setup_of, why_left_out
     from telex.conformance.serve import entries
@@ -225,10 +229,23 @@ def _told(one: Played) -> Iterator[str]:
 
 def _left_out(reasons: Counter[str], setup: str) -> Iterator[str]:
     for reason, count in reasons.items():
-        yield f"left out: {counted(count, 'conversation')}: {reason}"
+        yield f"{counted(count, 'conversation')} left out: {reason}"
     others = [name for name in setups() if name != setup]
     if others:
-        yield f"other setups, for a server that is started so: --setup {', '.join(others)}"
+        names = ", ".join(others)
+        yield f"other setups, for a server configured so: --setup {names} (telex conformance list)"
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Print no log where none is configured: the fixed application fails on purpose."""
+    nowhere = logging.NullHandler()
+    logger = logging.getLogger("telex")
+    logger.addHandler(nowhere)
+    try:
+        yield
+    finally:
+        logger.removeHandler(nowhere)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ _COMMANDS: Final = (
 _GROUPS: Final = {
     "conformance": (
         "Test a server or a client, in any language, with the conversations of the format.",
-        {"run": "run", "serve": "serve", "list": "list_"},
+        {"run": "run", "serve": "serve", "list": "list_conversations"},
     ),
 }
 """Commands that have commands of their own: functions in the module of the group's name."""
@@ -113,9 +113,16 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
     return program
 
 
+def _help(context: typer.Context) -> None:
+    """Show the help where no command of a group is called."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
 def _add_group(program: typer.Typer, name: str, module: ModuleType) -> None:
     about, commands = _GROUPS[name]
-    group = typer.Typer(cls=_Program, no_args_is_help=True, rich_markup_mode="rich")
+    group = typer.Typer(cls=_Program, rich_markup_mode="rich")
+    group.callback(invoke_without_command=True)(_help)
     for command, function in commands.items():
         group.command(command, cls=_Command)(getattr(module, function))
     program.add_typer(group, name=name, help=about)

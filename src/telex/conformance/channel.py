@@ -110,6 +110,12 @@ class Channel:
                     self._tls.unwrap()
                 self._socket.sendall(self._outgoing.read())
 
+    def let_read(self, seconds: float) -> None:
+        """Wait so long for the peer's end: what it still sends would reset the connection."""
+        until = time.monotonic() + seconds
+        while self.receive(max(0.0, until - time.monotonic())):
+            pass
+
     def close(self) -> None:
         """Close the connection; whoever waits in another thread is woken."""
         with contextlib.suppress(OSError):

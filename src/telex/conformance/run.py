@@ -19,12 +19,12 @@ Conversation = dict[str, Any]
 """One conversation, as conformance/conversations.json has it."""
 
 _NEEDS: Final = {
-    "clock": "they wait for a long time, which is handed in where Telex is tested",
-    "core": "they need an end that is driven step by step, without sockets",
+    "clock": "time must pass that only a test of your own can shorten",
+    "core": "the tested end must be driven step by step, without a socket",
 }
 """Why conversations are left out that need more than a connection."""
 
-_DOES: Final = "the program at the tested end must act, such as shut down"
+_DOES: Final = "the program at the tested end must act, such as shut down: play it by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def setup_of(conversation: Conversation) -> str:
 def why_left_out(conversation: Conversation) -> str | None:
     """Say why a conversation with a server cannot be played over a connection alone, if so."""
     for need in conversation.get("needs", ()):
-        return _NEEDS.get(need, f"they need {need}")
+        return _NEEDS.get(need, f"it needs {need}")
     return _DOES if any("do" in step for step in conversation["steps"]) else None
 
 

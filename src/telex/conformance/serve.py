@@ -12,7 +12,6 @@ import json
 import selectors
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from telex.conformance.channel import Channel
@@ -40,7 +39,7 @@ _BEFORE: Final = ("hello", "ping")
 """Kinds that may come before such a request."""
 
 _LAST_WORDS: Final = 1.0
-"""Seconds in which a client may read an error before its connection is closed."""
+"""Seconds in which a client may read what was said last before its connection is closed."""
 
 _PATIENCE: Final = 10.0
 
@@ -190,6 +189,8 @@ class TestPeer:
         steps = entry.conversation["steps"][entry.first - 1 :]
         player = Player(channel, steps, timeout=self._timeout, incoming=incoming)
         self._tell(Judged(entry.conversation["name"], player.play(entry.first)))
+        channel.end()
+        channel.let_read(_LAST_WORDS)
 
 
 def options_of(setup: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,14 +224,8 @@ class _Passage:
                 self._server.shutdown(socket.SHUT_WR)
             self._back.join()
             if asked is None:
-                self._let_read()
+                self._channel.let_read(_LAST_WORDS)
         return asked
-
-    def _let_read(self) -> None:
-        """Let the client read the last words: what it still sends would reset the connection."""
-        until = time.monotonic() + _LAST_WORDS
-        while self._channel.receive(max(0.0, until - time.monotonic())):
-            pass
 
     def _read(self) -> tuple[Entry, Incoming] | None:
         begun = bytearray()
