@@ -106,7 +106,7 @@ class Channel:
                 self._socket.shutdown(socket.SHUT_WR)
                 return
             with self._lock:
-                with contextlib.suppress(ssl.SSLWantReadError):
+                with contextlib.suppress(ssl.SSLError):  # the peer's own end has not come
                     self._tls.unwrap()
                 self._socket.sendall(self._outgoing.read())
 

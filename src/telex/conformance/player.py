@@ -229,10 +229,17 @@ class Player:
             return
         self._send({"kind": "ping", "id": _LAST_PING})
         came = self._incoming.next(self._timeout)
+        if isinstance(self._program, _Stranger) and _ends(came):
+            return
         if not isinstance(came, Message) or (came.kind, came.re) != ("pong", _LAST_PING):
             told = f"nothing within {self._timeout:g} s" if came is None else _shown(came)
             expected = "no further message, and a pong for a last ping with the id"
             raise _Unexpected(f"{expected} {_LAST_PING}", told)
+
+
+def _ends(came: Message | str | None) -> bool:
+    """Say whether this is how a program ends a conversation that has nothing more for it."""
+    return came == _THE_END or (isinstance(came, Message) and came.kind == "close")
 
 
 def _code_of(written: Mapping[str, Any]) -> object:
