@@ -22,6 +22,7 @@ from telex.testing.serving import ServingInThread
 from telex.tls import client_context
 from tests.certificates import Authority
 from tests.cli.stage import ANY_PORT, Program, Telex, program
+from tests.sync.stage import wait_until
 
 ONE = "server-answers"
 """A conversation with a server that is played by name."""
@@ -40,14 +41,11 @@ def server(application: Application, address: str = ANY_PORT) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def test_peer(*arguments: str, listen: str = ANY_PORT) -> Iterator[tuple[Program, Address]]:
+def peer_for_clients(*arguments: str, listen: str = ANY_PORT) -> Iterator[tuple[Program, Address]]:
     """Run ``telex conformance serve`` for the time of the context; say where it listens."""
     with program("conformance", "serve", "--listen", listen, *arguments) as peer:
         announcement = peer.wait_for("listening on ")
         yield peer, Address.parse(announcement.removeprefix("listening on "))
-
-
-test_peer.__test__ = False  # type: ignore[attr-defined]
 
 
 def answering_wrongly() -> Application:
@@ -141,14 +139,16 @@ def test_the_list_has_every_conversation_with_its_rule(telex: Telex) -> None:
     for one in conversations():
         beginning = f"{one['role']} {setup_of(one)} {one['name']}: {one['shows']}"
         assert any(line.startswith(beginning) for line in outcome.output), beginning
-    assert all(any(line.startswith(f"setup {name}: ") for line in outcome.output) for name in setups())
+    assert all(
+        any(line.startswith(f"setup {name}: ") for line in outcome.output) for name in setups()
+    )
     few = telex("conformance", "list", "--setup", "plain").output
     assert all(line.split()[1].rstrip(":") == "plain" for line in few)
 
 
 def test_the_test_peer_offers_the_fixed_application_and_ends_at_a_signal(telex: Telex) -> None:
     """``run`` passes against ``serve``; SIGTERM ends it with exit code 0."""
-    with test_peer() as (peer, address):
+    with peer_for_clients() as (peer, address):
         outcome = telex("conformance", "run", str(address))
         assert (outcome.code, outcome.errors) == (0, []), outcome.output
         assert peer.end(signal.SIGTERM) == 0
@@ -157,7 +157,7 @@ def test_the_test_peer_offers_the_fixed_application_and_ends_at_a_signal(telex: 
 
 def test_the_test_peer_demands_the_token_of_its_setup(telex: Telex) -> None:
     """With ``--setup token`` the conversations of this setup pass, over a Unix socket too."""
-    with test_peer("--setup", "token") as (_peer, address):
+    with peer_for_clients("--setup", "token") as (_peer, address):
         outcome = telex("conformance", "run", str(address), "--setup", "token")
     assert outcome.code == 0, outcome.output
 
@@ -167,7 +167,7 @@ def test_the_test_peer_speaks_tls(telex: Telex, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("127.0.0.1", "localhost")
     options = ["--cert", str(pair.certificate), "--key", str(pair.key)]
-    with test_peer(*options, listen="tls://127.0.0.1:0") as (peer, address):
+    with peer_for_clients(*options, listen="tls://127.0.0.1:0") as (peer, address):
         outcome = telex("conformance", "run", str(address), "--ca", str(authority.file))
         assert outcome.code == 0, outcome.output
         with connect(address, tls=client_context(authority.file)) as connection:
@@ -178,7 +178,7 @@ def test_the_test_peer_speaks_tls(telex: Telex, tmp_path: Path) -> None:
 def test_the_test_peer_judges_each_conversation_that_a_client_asks_for() -> None:
     """A client of Telex asks for all that the peer plays; each is told in one line."""
     asked = entries(one for one in conversations() if setup_of(one) == "plain")
-    with test_peer() as (peer, address):
+    with peer_for_clients() as (peer, address):
         for name in asked:
             with contextlib.suppress(RemoteError, ConnectionClosedError), connect(address) as one:
                 list(one.request_parts("?", subject=SUBJECT + name, timeout=5))
@@ -196,10 +196,13 @@ def test_the_test_peer_tells_what_a_client_did_wrong() -> None:
         if setup_of(entry.conversation) == "plain"
         and {"out": "end"} in entry.conversation["steps"][entry.first :]
     )
-    with test_peer("--timeout", "0.3") as (peer, address):
-        with socket.create_connection((address.host, address.port)) as client:
-            client.sendall(Message("?", kind="request", id=1, subject=SUBJECT + name).to_bytes())
-            told = peer.wait_for(f"fell short {name}: ")
+    request = Message("?", kind="request", id=1, subject=SUBJECT + name)
+    with (
+        peer_for_clients("--timeout", "0.3") as (peer, address),
+        socket.create_connection((address.host, address.port)) as client,
+    ):
+        client.sendall(request.to_bytes())
+        told = peer.wait_for(f"fell short {name}: ")
     assert "nothing within 0.3 s" in told
 
 
@@ -208,8 +211,9 @@ def test_the_test_peer_takes_a_conversation_after_hello_and_in_pieces() -> None:
     name = a_client_conversation()
     hello = Message({"version": 1}, kind="hello").to_bytes()
     request = Message("?", kind="request", id=1, subject=SUBJECT + name).to_bytes()
-    with test_peer() as (peer, address):
-        for cut in (1, len(hello) - 1, len(hello), len(hello) + 1, len(hello + request) - 1):
+    cuts = (1, len(hello) - 1, len(hello), len(hello) + 1, len(hello + request) - 1)
+    with peer_for_clients() as (peer, address):
+        for cut in cuts:
             with socket.create_connection((address.host, address.port)) as client:
                 client.sendall((hello + request)[:cut])
                 time.sleep(0.02)  # so that the pieces arrive one by one, as a rule
@@ -217,6 +221,7 @@ def test_the_test_peer_takes_a_conversation_after_hello_and_in_pieces() -> None:
                 with client.makefile("rb") as stream:
                     first = stream.read(2)
                     assert b'"welcome"' in stream.read(int.from_bytes(first, "big"))
+        wait_until(lambda: peer.output[1:] == [f"ok {name}"] * len(cuts), "all are judged")
 
 
 def a_client_conversation() -> str:

@@ -84,7 +84,8 @@ def test_a_command_does_not_load_the_others() -> None:
         "try:\n"
         "    telex.cli.main()\n"
         "finally:\n"
-        f"    print({{f'telex.cli.{{name}}' for name in {sorted([*COMMANDS, *GROUPS])}}} & set(sys.modules))\n"
+        f"    names = {sorted([*COMMANDS, *GROUPS])}\n"
+        "    print({f'telex.cli.{name}' for name in names} & set(sys.modules))\n"
     )
     assert ended.stdout.splitlines()[-1] == "{'telex.cli.decode'}"
     assert ended.returncode == 0

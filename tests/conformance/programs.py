@@ -217,5 +217,3 @@ def _message(written: Mapping[str, Any]) -> tuple[object, dict[str, Any]]:
     if "text" in written:
         return str(written["text"]) * written.get("repeat", 1), keywords
     return written["json"] if "json" in written else content_of(written), keywords
-
-

@@ -129,7 +129,7 @@ def serve(
     Ctrl-C and SIGTERM end it, with exit code 0.
     """
     from telex.conformance.application import fixed_application
-    from telex.conformance.serve import TestPeer
+    from telex.conformance.serve import PeerForClients
     from telex.server.options import check_terms
 
     refuse_if(not timeout > 0, "--timeout: it must be more than 0")
@@ -147,7 +147,7 @@ def serve(
         else:
             lines.line(("fell short ", "bold red"), f"{judged.name}: {judged.shortfall}")
 
-    peer = TestPeer(
+    peer = PeerForClients(
         fixed_application(),
         address,
         conversations(),
@@ -206,7 +206,9 @@ def _check_setup(name: str) -> dict[str, Any]:
 def _chosen(every: list[Conversation], only: list[str] | None, setup: str) -> list[Conversation]:
     names = [one["name"] for one in every]
     for name in only or ():
-        refuse_if(name not in names, f"--only: no conversation with a server is {name!r} in {setup}")
+        refuse_if(
+            name not in names, f"--only: no conversation with a server is {name!r} in {setup}"
+        )
     return [one for one in every if not only or one["name"] in only]
 
 

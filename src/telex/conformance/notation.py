@@ -51,13 +51,13 @@ def to_bytes(written: Mapping[str, Any], names: Mapping[str, int]) -> bytes:
 def content_of(written: Mapping[str, Any]) -> bytes:
     """Return the bytes of the content of a message as it is written."""
     form = _form(written)
-    times = written.get("repeat", 1)
+    times = int(written.get("repeat", 1))
     if form == "hex":
         return bytes.fromhex(written["hex"]) * times
     if form == "json" or (form is None and "code" in written):
         value = written["json"] if form else {"code": written["code"]}
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    charset = written.get("content-encoding", "utf-8")
+    charset = str(written.get("content-encoding", "utf-8"))
     text = str(written.get("text", "")) * times
     return text.encode("utf-8" if charset == "binary" else charset)
 

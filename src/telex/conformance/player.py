@@ -136,14 +136,11 @@ class Player:
 
     def play(self, first: int = 1) -> Shortfall | None:
         """Play all steps, of which the first one has this number; return the first shortfall."""
-        number = first
-        try:
-            for number, step in enumerate(self._steps, first):
-                self._play(step)
-            number += 1
-            self._check_is_all()
-        except _Unexpected as problem:
-            return Shortfall(number, problem.expected, problem.came)
+        for number, step in enumerate([*self._steps, None], first):
+            try:
+                self._check_is_all() if step is None else self._play(step)
+            except _Unexpected as problem:
+                return Shortfall(number, problem.expected, problem.came)
         return None
 
     def _play(self, step: Mapping[str, Any]) -> None:

@@ -11,7 +11,10 @@ SETUPS: Final[dict[str, dict[str, Any]]] = {
     "hello": {"hello": True, "keepalive": True},
 }
 
-_BAD: Final[list[dict[str, Any]]] = [{"out": {"kind": "error", "code": "bad-message"}}, {"out": "end"}]
+_BAD: Final[list[dict[str, Any]]] = [
+    {"out": {"kind": "error", "code": "bad-message"}},
+    {"out": "end"},
+]
 
 
 def _server(name: str, shows: str, *steps: Any, setup: str = "plain") -> dict[str, Any]:
