@@ -57,8 +57,7 @@ def with_reactions(page: str) -> str:
     for role in Role:
         marks = f"<!-- reactions: {role.value} -->\n\n", f"\n<!-- end: {role.value} -->\n"
         place = re.compile(f"(?<={marks[0]}).*?(?={marks[1]})", re.DOTALL)
-        table = reactions(role)
-        page, count = place.subn(lambda _, table=table: table, page)
+        page, count = place.subn(reactions(role), page)
         if count != 1:
             raise ValueError(f"the page must have one place for the {role.value}, and has {count}")
     return page
