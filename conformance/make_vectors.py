@@ -958,6 +958,14 @@ MORE_CONTENTS: list[tuple[str, str, str, str, bytes, dict[str, Any]]] = [
         UNREADABLE,
     ),
     (
+        "ascii-utf-8",
+        "In ascii there is no UTF-8.",
+        "text/plain",
+        "ascii",
+        b"\xc3\xa4",
+        UNREADABLE,
+    ),
+    (
         "us-ascii-e4",
         "In us-ascii there are no bytes above 7F.",
         "text/plain",
@@ -1135,7 +1143,7 @@ MORE_CONTENTS: list[tuple[str, str, str, str, bytes, dict[str, Any]]] = [
             ("minus-infinity-content", "-Infinity is not JSON.", "-Infinity"),
             ("comma-last", "A comma stands between values.", "[1,]"),
             ("comma-last-in-object", "A comma stands between members.", '{"a":1,}'),
-            ("comment", "JSON has no comments.", "[1]//x"),
+            ("comment-in-content", "JSON has no comments.", "[1]//x"),
             ("single-quotes-content", "Strings stand in double quotes.", "['a']"),
             ("white-space-alone", "White space is no value.", " "),
             ("two-values", "Content is one value.", "1 2"),
