@@ -1790,6 +1790,332 @@ LONG_BROKEN_HEADER_BLOCKS: list[tuple[str, str, list[str | bytes | Segment]]] = 
 ]
 
 
+BYTES_FRONT = (
+    '{"byteorder":"little","content-type":"application/octet-stream","content-encoding":"binary"'
+)
+TEXT_FRONT = '{"byteorder":"little","content-type":"text/plain","content-encoding":"utf-8"'
+JSON_FRONT = '{"byteorder":"little","content-type":"application/json","content-encoding":"utf-8"'
+_LARGE = 9_007_199_254_740_991
+
+ENCODINGS: list[tuple[str, str, dict[str, Any], dict[str, Any], str, bytes]] = [
+    # Name, rule, fields that are not those of the content, the content, header block, body.
+    ("bytes", "Bytes.", {}, {"hex": "00ff"}, BYTES_FRONT + ',"content-length":2}', b"\x00\xff"),
+    (
+        "empty",
+        "A message without content.",
+        {},
+        {"hex": ""},
+        BYTES_FRONT + ',"content-length":0}',
+        b"",
+    ),
+    (
+        "text",
+        "Text is in UTF-8.",
+        {},
+        {"text": "gr\xfc\xdf"},
+        TEXT_FRONT + ',"content-length":6}',
+        b"gr\xc3\xbc\xc3\x9f",
+    ),
+    (
+        "text-empty",
+        "Text may be empty.",
+        {},
+        {"text": ""},
+        TEXT_FRONT + ',"content-length":0}',
+        b"",
+    ),
+    (
+        "text-with-line-ends",
+        "Text is written as it is.",
+        {},
+        {"text": "a\r\n\n\0"},
+        TEXT_FRONT + ',"content-length":5}',
+        b"a\r\n\n\0",
+    ),
+    (
+        "text-beyond-the-basic-plane",
+        "UTF-8 has no surrogates.",
+        {},
+        {"text": "\U0001f600"},
+        TEXT_FRONT + ',"content-length":4}',
+        b"\xf0\x9f\x98\x80",
+    ),
+    (
+        "json-object",
+        "JSON is compact, and in UTF-8.",
+        {},
+        {"json": {"a": [1, 2.5, None, True], "\xfc": "\xfc"}},
+        JSON_FRONT + ',"content-length":33}',
+        b'{"a":[1,2.5,null,true],"\xc3\xbc":"\xc3\xbc"}',
+    ),
+    (
+        "json-null",
+        "Content may be null.",
+        {},
+        {"json": None},
+        JSON_FRONT + ',"content-length":4}',
+        b"null",
+    ),
+    (
+        "json-string",
+        "Content may be a string; it is still JSON.",
+        {},
+        {"json": "x"},
+        JSON_FRONT + ',"content-length":3}',
+        b'"x"',
+    ),
+    (
+        "json-escapes",
+        "What JSON must escape is escaped, and nothing else.",
+        {},
+        {"json": '"\\\n/\x7f\u2028'},
+        JSON_FRONT + ',"content-length":13}',
+        b'"\\"\\\\\\n/\x7f\xe2\x80\xa8"',
+    ),
+    (
+        "json-largest-exact-integer",
+        "Integers are written with all their digits.",
+        {},
+        {"json": [_LARGE, -_LARGE]},
+        JSON_FRONT + ',"content-length":36}',
+        b"[9007199254740991,-9007199254740991]",
+    ),
+    (
+        "byteorder-big",
+        "The byte order of numbers inside the content.",
+        {"byteorder": "big"},
+        {"hex": "0001"},
+        BYTES_FRONT.replace("little", "big") + ',"content-length":2}',
+        b"\x00\x01",
+    ),
+    (
+        "text-html",
+        "Another type of text.",
+        {"content-type": "text/html"},
+        {"text": "<p>"},
+        TEXT_FRONT.replace("plain", "html") + ',"content-length":3}',
+        b"<p>",
+    ),
+    (
+        "type-as-given",
+        "A type is written as it is given, with its parameters.",
+        {"content-type": "TEXT/Plain; x=1"},
+        {"text": "x"},
+        TEXT_FRONT.replace("text/plain", "TEXT/Plain; x=1") + ',"content-length":1}',
+        b"x",
+    ),
+    (
+        "structured-json",
+        "Types that end in +json are JSON.",
+        {"content-type": "application/problem+json"},
+        {"json": {}},
+        JSON_FRONT.replace("/json", "/problem+json") + ',"content-length":2}',
+        b"{}",
+    ),
+    (
+        "charset-latin-1",
+        "Text in latin-1.",
+        {"content-encoding": "latin-1"},
+        {"text": "\xfc\x80"},
+        TEXT_FRONT.replace("utf-8", "latin-1") + ',"content-length":2}',
+        b"\xfc\x80",
+    ),
+    (
+        "charset-ascii",
+        "Text in ASCII.",
+        {"content-encoding": "us-ascii"},
+        {"text": "u"},
+        TEXT_FRONT.replace("utf-8", "us-ascii") + ',"content-length":1}',
+        b"u",
+    ),
+    (
+        "charset-utf-16-le",
+        "No byte order mark is added.",
+        {"content-encoding": "utf-16-le"},
+        {"text": "\xfc"},
+        TEXT_FRONT.replace("utf-8", "utf-16-le") + ',"content-length":2}',
+        b"\xfc\x00",
+    ),
+    (
+        "charset-utf-16-be",
+        "No byte order mark is added.",
+        {"content-encoding": "utf-16-be"},
+        {"text": "\U0001f600"},
+        TEXT_FRONT.replace("utf-8", "utf-16-be") + ',"content-length":4}',
+        b"\xd8\x3d\xde\x00",
+    ),
+    (
+        "charset-as-given",
+        "The name of a charset is written as it is given.",
+        {"content-encoding": "UTF-8"},
+        {"text": "\xfc"},
+        TEXT_FRONT.replace("utf-8", "UTF-8") + ',"content-length":2}',
+        b"\xc3\xbc",
+    ),
+    (
+        "byte-order-mark",
+        "A byte order mark in text stays.",
+        {},
+        {"text": "\ufeff"},
+        TEXT_FRONT + ',"content-length":3}',
+        b"\xef\xbb\xbf",
+    ),
+    (
+        "json-in-latin-1",
+        "JSON in another charset.",
+        {"content-encoding": "latin-1"},
+        {"json": ["\xfc"]},
+        JSON_FRONT.replace("utf-8", "latin-1") + ',"content-length":5}',
+        b'["\xfc"]',
+    ),
+    (
+        "subject",
+        "The subject stands behind the fields of the content.",
+        {"subject": "orders.new"},
+        {"hex": ""},
+        BYTES_FRONT + ',"subject":"orders.new","content-length":0}',
+        b"",
+    ),
+    (
+        "subject-empty",
+        "An empty subject is written.",
+        {"subject": ""},
+        {"hex": ""},
+        BYTES_FRONT + ',"subject":"","content-length":0}',
+        b"",
+    ),
+    (
+        "subject-utf-8",
+        "Characters are written as UTF-8, not escaped.",
+        {"subject": "gr\xfc\xdf.\U0001f600\u2028\x7f"},
+        {"hex": ""},
+        BYTES_FRONT + ',"subject":"gr\xfc\xdf.\U0001f600\u2028\x7f","content-length":0}',
+        b"",
+    ),
+    (
+        "subject-escapes",
+        "Only what JSON must escape is escaped; with a letter where there is one.",
+        {"subject": '"\\/\b\f\n\r\t\0\x1f'},
+        {"hex": ""},
+        BYTES_FRONT + r',"subject":"\"\\/\b\f\n\r\t\u0000\u001f","content-length":0}',
+        b"",
+    ),
+    (
+        "request",
+        "A request: kind, subject, and its number last.",
+        {"kind": "request", "subject": "echo", "id": 1},
+        {"text": "x"},
+        TEXT_FRONT + ',"kind":"request","subject":"echo","content-length":1,"id":1}',
+        b"x",
+    ),
+    (
+        "request-without-a-subject",
+        "What has no value is not written.",
+        {"kind": "request", "id": 1},
+        {"hex": ""},
+        BYTES_FRONT + ',"kind":"request","content-length":0,"id":1}',
+        b"",
+    ),
+    (
+        "request-with-headers",
+        "The application's own headers stand behind the fields of the format, before the numbers.",
+        {"kind": "request", "subject": "s", "id": 1, "site": "roof"},
+        {"text": "x"},
+        TEXT_FRONT + ',"kind":"request","subject":"s","site":"roof","content-length":1,"id":1}',
+        b"x",
+    ),
+    (
+        "reply",
+        "A reply: re stands last.",
+        {"kind": "reply", "re": 7},
+        {"text": "x"},
+        TEXT_FRONT + ',"kind":"reply","content-length":1,"re":7}',
+        b"x",
+    ),
+    (
+        "reply-with-more",
+        "A part of an answer: more stands before the numbers.",
+        {"kind": "reply", "re": 7, "more": True},
+        {"text": "x"},
+        TEXT_FRONT + ',"kind":"reply","more":true,"content-length":1,"re":7}',
+        b"x",
+    ),
+    (
+        "reply-with-everything-else",
+        "The order of all of these.",
+        {"kind": "reply", "subject": "s", "re": 7, "more": True, "a": 1},
+        {"text": "x"},
+        TEXT_FRONT + ',"kind":"reply","subject":"s","more":true,"a":1,"content-length":1,"re":7}',
+        b"x",
+    ),
+    (
+        "id-and-re",
+        "id stands before re.",
+        {"re": 2, "id": 1},
+        {"hex": ""},
+        BYTES_FRONT + ',"content-length":0,"id":1,"re":2}',
+        b"",
+    ),
+    (
+        "largest-numbers",
+        "Numbers are written with all their digits.",
+        {"id": _LARGE, "re": _LARGE},
+        {"hex": ""},
+        BYTES_FRONT + f',"content-length":0,"id":{_LARGE},"re":{_LARGE}}}',
+        b"",
+    ),
+    *(
+        (
+            f"content-length-{size}",
+            "A number has no leading zeros.",
+            {},
+            {"hex": "61", "repeat": size},
+            BYTES_FRONT + f',"content-length":{size}}}',
+            b"a" * size,
+        )
+        for size in (9, 10, 99, 100, 999, 1_000, 70_000)
+    ),
+    *(
+        (
+            f"id-{number}",
+            "A number has no leading zeros.",
+            {"id": number},
+            {"hex": ""},
+            BYTES_FRONT + f',"content-length":0,"id":{number}}}',
+            b"",
+        )
+        for number in (999, 1_000, 999_999, 1_000_000, 1_000_001)
+    ),
+    (
+        "headers",
+        "The application's own headers are compact JSON, in their order.",
+        {"z": [1, {"b": 2, "a": None}], "a": "x", "t": True},
+        {"hex": ""},
+        BYTES_FRONT + ',"z":[1,{"b":2,"a":null}],"a":"x","t":true,"content-length":0}',
+        b"",
+    ),
+    (
+        "header-numbers",
+        "Integers of any size that a 64-bit float reaches, and fractions.",
+        {"a": 10**20, "b": 21.5, "c": -1},
+        {"hex": ""},
+        BYTES_FRONT + ',"a":100000000000000000000,"b":21.5,"c":-1,"content-length":0}',
+        b"",
+    ),
+    (
+        "header-names",
+        "Names are written as UTF-8, and escaped as strings are.",
+        {"\xfc": 1, "": 2, '"': 3, "__proto__": 4, "ID": 5},
+        {"hex": ""},
+        BYTES_FRONT
+        + r',"\xfc":1,"":2,"\"":3,"__proto__":4,"ID":5,"content-length":0}'.replace(
+            "\\xfc", "\xfc"
+        ),
+        b"",
+    ),
+]
+
+
 def cases() -> list[Case]:
     """Return every case, in the order of the file."""
     return [
@@ -1813,7 +2139,39 @@ def cases() -> list[Case]:
 def vectors() -> str:
     """Return the text of vectors.json: JSON, with a line for each thing that is looked at."""
     described = ",\n".join(_describe(case) for case in cases())
-    return f'{{\n"format": "telex",\n"version": 1,\n"cases": [\n{described}\n]\n}}\n'
+    encodings = ",\n".join(_describe_encoding(*encoding) for encoding in ENCODINGS)
+    return (
+        f'{{\n"format": "telex",\n"version": 1,\n"cases": [\n{described}\n],\n'
+        f'"encodings": [\n{encodings}\n]\n}}\n'
+    )
+
+
+def _describe_encoding(
+    name: str,
+    shows: str,
+    fields: dict[str, Any],
+    content: dict[str, Any],
+    block: str,
+    body: bytes,
+) -> str:
+    form = next(iter(content))
+    natural = {"text": "text/plain", "json": JSON_TYPE, "hex": "application/octet-stream"}[form]
+    always = {
+        "byteorder": "little",
+        "content-type": natural,
+        "content-encoding": "binary" if form == "hex" else "utf-8",
+    }
+    stream = [*message(block), *([(body[:1], len(body))] if "repeat" in content else [])]
+    if body and "repeat" not in content:
+        stream.append((body, 1))
+    lines = [
+        f'  "name": {_json(name)}',
+        f'  "shows": {_json(shows)}',
+        f'  "fields": {_json(always | fields)}',
+        f'  "content": {_json(content)}',
+        f'  "stream": {_lines(_describe_segment(segment) for segment in stream)}',
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def _describe(case: Case) -> str:
