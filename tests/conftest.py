@@ -19,5 +19,14 @@ settings.register_profile(
 )
 settings.load_profile("ci" if "CI" in os.environ else "desk")
 
+LONG = ("tests/soak/", "tests/test_docs.py", "tests/test_without_posix.py")
+"""Where the tests are that take longest, many of them in processes of their own."""
+
 # A shell has what it starts in the background ignore Ctrl-C; the tests press it all the same.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: one worker does it, and the others do the rest meanwhile."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
