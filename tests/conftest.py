@@ -19,8 +19,11 @@ settings.register_profile(
 )
 settings.load_profile("ci" if "CI" in os.environ else "desk")
 
-LONG = ("tests/soak/", "tests/test_docs.py", "tests/test_without_posix.py")
-"""Where the tests are that take longest, many of them in processes of their own."""
+ONE_BY_ONE = "tests/soak/"
+"""Where each test keeps the processors busy: they are not for several workers at the same time."""
+
+LONG = ("tests/test_without_posix.py", "tests/behaviour/test_slow_peers.py", "tests/test_docs.py")
+"""Where the tests are that take longest; they come first, so that no worker ends with one."""
 
 # A shell has what it starts in the background ignore Ctrl-C; the tests press it all the same.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -28,5 +31,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: one worker does it, and the others do the rest meanwhile."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    """Deal tests to the workers of pytest-xdist, each of which begins with so many in a row.
+
+    Every worker has its part of the long ones, and of those that wait.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        rest = [item for item in items if not item.nodeid.startswith(ONE_BY_ONE)]
+        rest.sort(key=lambda item: not item.nodeid.startswith(LONG))
+        items[:] = [item for item in items if item.nodeid.startswith(ONE_BY_ONE)]
+        items += [item for first in range(workers) for item in rest[first::workers]]
