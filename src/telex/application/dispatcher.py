@@ -199,12 +199,12 @@ class Dispatcher:
         if self._connection.unread.count:
             self._hold(messages)
             return
-        turn = Turn()
+        turn, was_refused = Turn(), closing.is_refused
         for position, message in enumerate(messages):
             if self._is_busy or conversation.is_full or self._is_closed or closing.is_cut:
                 self._hold(messages[position:])
                 return
-            if turn.is_over():
+            if turn.is_over() or closing.is_refused != was_refused:  # a handler sent too much
                 self._is_spent = True
                 self._hold(messages[position:])
                 return
