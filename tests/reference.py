@@ -7,13 +7,24 @@ Telex, and is never fast: where it and Telex disagree, one of the two has misrea
 from __future__ import annotations
 
 import json
+import string
 import struct
 from typing import NamedTuple, NoReturn
 
 MAX_DEPTH = 64
-MAX_DIGITS = 1_000
 MAX_SAFE_INTEGER = 2**53 - 1
 JSON_WHITESPACE = b" \t\n\r"
+TOKEN_CHARACTERS = "!#$%&'*+-.^_`|~" + string.digits + string.ascii_letters
+CHARSETS = {
+    "utf-8": "utf-8",
+    "us-ascii": "ascii",
+    "ascii": "ascii",
+    "iso-8859-1": "latin-1",
+    "latin-1": "latin-1",
+    "utf-16-le": "utf-16-le",
+    "utf-16-be": "utf-16-be",
+}
+"""The charsets that every receiver knows, but for utf-16, by the names that Python has for them."""
 
 
 class Parsed(NamedTuple):
@@ -95,6 +106,47 @@ def parse_header_block(block: bytes) -> tuple[dict[str, object], int]:
     raise ValueError("not a JSON object")
 
 
+def read_content(message: Parsed) -> dict[str, object]:
+    """Read the body: its ``text`` or ``json``, ``unreadable``, or nothing where it is bytes."""
+    content_type = str(message.fields["content-type"])
+    charset = str(message.fields["content-encoding"]).lower()
+    form = _form_of(_essence_of(content_type))
+    if form == "json" and charset == "binary":
+        charset = "utf-8"
+    if form == "bytes" or charset == "binary":
+        return {}
+    try:
+        text = _decode(message.body, charset)
+        return {form: _read_json(text) if form == "json" else text}
+    except ValueError:
+        return {"unreadable": True}
+
+
+def _form_of(essence: str) -> str:
+    """Say what content of a media type is."""
+    if essence in ("application/json", "text/json") or essence.endswith("+json"):
+        return "json"
+    return "text" if essence.startswith("text/") else "bytes"
+
+
+def _decode(body: bytes, charset: str) -> str:
+    """Read text in a charset that every receiver knows."""
+    if charset == "utf-16":
+        if body[:2] == b"\xfe\xff":
+            return body[2:].decode("utf-16-be")
+        return body.removeprefix(b"\xff\xfe").decode("utf-16-le")
+    if charset not in CHARSETS:
+        raise ValueError("an unknown charset")
+    return body.decode(CHARSETS[charset])
+
+
+def _read_json(text: str) -> object:
+    """Read content that is JSON; of members of one name the last counts."""
+    value = json.loads(text, parse_float=_finite, parse_constant=_not_a_number)
+    json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+    return value
+
+
 def _parse_message(
     data: bytes, start: int, max_header_size: int, max_content_size: int
 ) -> tuple[Parsed, int]:
@@ -154,14 +206,13 @@ def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object
 
 
 def _integer(digits: str) -> int:
-    """Read an integer of at most a thousand digits."""
-    if len(digits.lstrip("-")) > MAX_DIGITS:
-        raise ValueError("an integer of too many digits")
+    """Read an integer that fits in a double, though not exactly."""
+    _finite(digits)
     return int(digits)
 
 
 def _finite(digits: str) -> float:
-    """Read a number with a fraction or an exponent that fits in a double."""
+    """Read a number that fits in a double."""
     number = float(digits)
     if number in (float("inf"), float("-inf")):
         raise ValueError("a number too large for a double")
@@ -179,12 +230,11 @@ def _understand(header: dict[str, object]) -> tuple[dict[str, object], int]:
     content_length = _integer_field(fields.pop("content-length", None), 0)
     if header.get("byteorder", "little") not in ("little", "big"):
         raise ValueError("byteorder is little or big")
-    media_type = _string_field(fields["content-type"]).partition(";")[0].strip().lower()
-    main_type, _, subtype = media_type.partition("/")
-    if not main_type.strip() or not subtype.strip():
+    essence = _essence_of(_string_field(fields["content-type"]))
+    main_type, _, subtype = essence.partition("/")
+    if not _is_token(main_type) or not _is_token(subtype):
         raise ValueError("content-type is type/subtype")
-    is_text = main_type == "text" or media_type == "application/json" or subtype.endswith("+json")
-    fields.setdefault("content-encoding", "utf-8" if is_text else "binary")
+    fields.setdefault("content-encoding", "binary" if _form_of(essence) == "bytes" else "utf-8")
     if not _string_field(fields["content-encoding"]):
         raise ValueError("content-encoding is empty")
     for name in ("kind", "subject"):
@@ -194,6 +244,17 @@ def _understand(header: dict[str, object]) -> tuple[dict[str, object], int]:
     if header.get("more", True) is not True:
         raise ValueError("more is true, or absent")
     return fields, content_length
+
+
+def _essence_of(content_type: str) -> str:
+    """Return a media type without its parameters, in lower case."""
+    essence, semicolon, _ = content_type.partition(";")
+    return (essence.rstrip(" \t") if semicolon else essence).lower()
+
+
+def _is_token(text: str) -> bool:
+    """Say whether a text is a token of RFC 9110."""
+    return text != "" and all(character in TOKEN_CHARACTERS for character in text)
 
 
 def _string_field(value: object) -> str:

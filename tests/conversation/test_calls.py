@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from telex import Message, TelexError
 from telex.conversation.calls import Calls
 from tests.conversations import reply
@@ -111,3 +113,26 @@ def test_what_was_said_before_a_call_is_read_when_the_call_is_answered() -> None
     calls.end_all()
     calls.take_pong(Message(b"", kind="pong", re=4))
     assert calls.read == 5
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_a_part"),
+    [
+        ("application/octet-stream", False),
+        ("Application/OCTET-STREAM", False),
+        ("application/octet-stream \t;x=1", False),
+        ("application/octet-streams", True),
+        ("text/plain", True),
+    ],
+)
+def test_nothing_but_the_end_of_parts_is_told_from_an_empty_part(
+    content_type: str, is_a_part: bool
+) -> None:
+    """Bytes without content say that there is no more, whatever the case and the parameters."""
+    calls = Calls(8)
+    call = calls.begin(None, is_ping=False)
+    call.keeps_parts = True
+    calls.take_reply(reply(1, "x", more=True))
+    calls.take_reply(reply(1, b"", content_type=content_type))
+    assert call.is_done
+    assert len(call.parts) == 1 + is_a_part

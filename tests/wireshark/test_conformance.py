@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from telex.limits import MAX_HEADER_BLOCK
 from tests.reference import parse
 from tests.wire.test_conformance import CASES, bytes_of
 from tests.wireshark.capture import cut, from_client, write_capture
-from tests.wireshark.tshark import NEEDS_TSHARK, Shown, messages_in
+from tests.wireshark.tshark import NEEDS_TSHARK, NOT_IN_XML, Shown, messages_in
 
 pytestmark = NEEDS_TSHARK
 
@@ -112,8 +113,10 @@ def is_message(said: dict[str, Any], shown: Shown) -> bool:
 
 
 def readable(value: object) -> str:
-    """Return a value as it is shown: a NUL would end it, and XML makes a space of a line's end."""
-    return str(value).replace("\0", "\N{SYMBOL FOR NULL}").replace("\n", " ")
+    """Return a value as it is shown: tshark escapes controls, and XML makes spaces of some."""
+    shown = str(value).replace("\0", "\N{SYMBOL FOR NULL}")
+    shown = re.sub("[\t\r\n]", " ", NOT_IN_XML.sub(" ", shown))
+    return re.sub("[\1-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):x}", shown)
 
 
 def test_what_the_reference_parser_refuses_is_malformed(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ _OLDEST: Final = (4, 0)
 
 _PATIENCE: Final = 60.0
 
+NOT_IN_XML: Final = re.compile("[\ufffe\uffff]")
+"""Characters that no XML may hold, and that tshark does not escape; they are shown as spaces."""
+
 
 def problem_with(tshark: str | None) -> str | None:
     """Say why a program is not the tshark that is needed; None when it is."""
@@ -84,7 +87,7 @@ def run_tshark(capture: Path, *options: str) -> str:
 def messages_in(capture: Path, *options: str) -> list[Shown]:
     """Return what tshark shows of Telex in a capture, in its order."""
     pdml = run_tshark(capture, *options, "-Y", "telex", "-T", "pdml", "-J", "frame tcp telex")
-    tree = ElementTree.fromstring(pdml)
+    tree = ElementTree.fromstring(NOT_IN_XML.sub(" ", pdml))  # which tshark does not mind
     return [
         _shown(packet, layer)
         for packet in tree.iter("packet")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from telex.errors import TelexError
-from telex.wire.content import OCTET_STREAM
+from telex.wire.content import is_octet_stream
 from telex.wire.message import Message
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Call:
         """Add the end of the answer: all of it, its last part, or nothing but the end of parts."""
         if not self.is_in_parts:
             self.reply = reply
-        elif reply.body or reply.content_type != OCTET_STREAM:
+        elif reply.body or not is_octet_stream(reply.content_type):
             self._keep(reply)
         self.end(None)
 

@@ -7,6 +7,7 @@ knows nothing of messages, header blocks or the wire.
 
 from __future__ import annotations
 
+import codecs
 import encodings
 import encodings.aliases
 import functools
@@ -35,9 +36,22 @@ _NO_CHARSETS: Final = frozenset(
 """Text codecs that are no charsets: they warn, or take quadratic time, which a peer could use."""
 
 
+_UTF_16: Final = frozenset({"utf_16", "utf16", "u16"})
+_BYTE_ORDER_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
 def is_binary(encoding: str) -> bool:
     """Say whether a ``content-encoding`` says that there is no charset."""
     return encoding == BINARY or encoding.lower() == BINARY
+
+
+def is_octet_stream(content_type: str) -> bool:
+    """Say whether a media type is that of bytes of no particular type."""
+    return content_type == OCTET_STREAM or _essence_of(content_type) == OCTET_STREAM
+
+
+def _essence_of(content_type: str) -> str:
+    return content_type.partition(";")[0].rstrip(" \t").lower()
 
 
 def form_of(content_type: str) -> int:
@@ -46,7 +60,7 @@ def form_of(content_type: str) -> int:
         return BYTES
     if content_type == PLAIN_TEXT:
         return TEXT
-    essence = content_type.partition(";")[0].strip().lower()
+    essence = _essence_of(content_type)
     if essence in ("application/json", "text/json") or essence.endswith("+json"):
         return JSON
     if essence.startswith("text/"):
@@ -100,7 +114,7 @@ def decode(body: bytes, form: int, encoding: str) -> object:
     if form == JSON:
         return decode_json(body, encoding, Any)
     if form == TEXT and not is_binary(encoding):
-        return _decode_text(body, encoding)
+        return decode_text(body, encoding)
     return body
 
 
@@ -112,7 +126,7 @@ def decode_json(body: bytes, encoding: str, type_: Any) -> Any:
     """
     text: str | bytes = body
     if not _is_utf_8(encoding):
-        text = _decode_text(body, encoding)
+        text = decode_text(body, encoding)
     return reader_of(type_).from_json(text)
 
 
@@ -162,8 +176,11 @@ def _encode_text(text: str, encoding: str) -> bytes:
         raise because(f"text cannot be written in {encoding!r}: {problem}", problem)
 
 
-def _decode_text(body: bytes, encoding: str) -> str:
+def decode_text(body: bytes, encoding: str) -> str:
+    """Read text in a charset; raises ContentError where it is not, or the charset is unknown."""
     codec = codec_of(encoding)
+    if codec in _UTF_16 and not body.startswith(_BYTE_ORDER_MARKS):
+        codec = "utf-16-le"  # Python takes the byte order of the machine
     try:
         return body.decode(codec)
     except (UnicodeError, LookupError) as problem:

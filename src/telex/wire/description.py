@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from telex.errors import ContentError
 from telex.printable import printable, printable_bytes
-from telex.wire.content import BYTES, codec_of, is_binary
+from telex.wire.content import BYTES, decode_text, is_binary
 from telex.wire.header import HeaderFields
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def _shown_content(fields: HeaderFields, body: bytes) -> str:
     if fields.form == BYTES or is_binary(fields.encoding):
         return printable_bytes(body)
     try:
-        text = body.decode(codec_of(fields.encoding))
-    except (ContentError, ValueError, LookupError):
+        text = decode_text(body, fields.encoding)
+    except ContentError:
         return f"{printable_bytes(body)} (not readable as {printable(fields.encoding)})"
     if len(text) <= _LONGEST_SHOWN:
         return printable(text)

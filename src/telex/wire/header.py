@@ -8,13 +8,14 @@ knows nothing of streams, buffers and bodies.
 from __future__ import annotations
 
 import json
+import re as patterns
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from telex.errors import ContentError, ProtocolError
 from telex.limits import MAX_SAFE_INTEGER
 from telex.wire.content import OCTET_STREAM, default_encoding, form_of
-from telex.wire.header_json import MAX_INTEGER_DIGITS, canonical, read_object, write_object
+from telex.wire.header_json import MOST_SAFE_DIGITS, canonical, read_object, write_object
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
@@ -44,6 +45,13 @@ _KNOWN_FIELDS: Final = frozenset(
         "more",
     }
 )
+
+_RESERVED: Final = "timeout"
+"""The name of a header that a later version of the wire format may give a meaning."""
+
+_TOKEN: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_MEDIA_TYPE: Final = patterns.compile(f"{_TOKEN}/{_TOKEN}(?:[ \\t]*;.*)?", patterns.DOTALL)
+"""Two tokens of RFC 9110; what follows a semicolon is not looked at."""
 
 _LONGEST_SHOWN: Final = 60
 
@@ -152,6 +160,8 @@ class HeaderFields:
         }
         if "extra" not in changes:
             members["checked_extra"] = self.written_extra
+        elif _RESERVED in changes["extra"] and _RESERVED not in self.extra:
+            raise _reserved()
         members.update(changes)
         return fields_for(**members)
 
@@ -287,10 +297,7 @@ def _room_beside(value: Any, room: i64) -> i64:
 
 def is_media_type(value: object) -> bool:
     """Say whether ``value`` has the form ``type/subtype``, with or without parameters."""
-    if not isinstance(value, str):
-        return False
-    main, slash, sub = value.partition(";")[0].partition("/")
-    return bool(slash and main.strip() and sub.strip())
+    return isinstance(value, str) and _MEDIA_TYPE.fullmatch(value) is not None
 
 
 def _wrong(field: str, value: object, right: str) -> ProtocolError:
@@ -343,6 +350,18 @@ def _require_names(extra: dict[Any, Any]) -> None:
             raise TypeError(f"header name {name!r} is not a string")
 
 
+def refuse_reserved(headers: dict[str, Any]) -> None:
+    """Raise ContentError for a header whose name is reserved for later versions of the format."""
+    if _RESERVED in headers:
+        raise _reserved()
+
+
+def _reserved() -> ContentError:
+    return ContentError(
+        f"header {_RESERVED!r} is reserved for the wire format; choose another name"
+    )
+
+
 def require_string(name: str, value: object) -> None:
     """Raise TypeError unless ``value`` is a string or None."""
     if value is not None and not isinstance(value, str):
@@ -373,8 +392,8 @@ def _check_extra(extra: dict[str, Any], written: bytes) -> None:
             raise ContentError(
                 f"header {name!r} belongs to the wire format; set the message's attribute instead"
             )
-    if len(written) <= MAX_INTEGER_DIGITS and b"[" not in written and written.count(b"{") == 1:
-        return  # too short for too many digits, and nothing in it that could nest or repeat
+    if len(written) <= MOST_SAFE_DIGITS and b"[" not in written and written.count(b"{") == 1:
+        return  # too short for a number too large, and nothing in it that could nest or repeat
     try:
         read_object(written)
     except ProtocolError as problem:

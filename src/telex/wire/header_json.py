@@ -16,8 +16,8 @@ from telex.errors import ContentError, ProtocolError
 MAX_DEPTH: Final = 64
 """How deep a header block may nest; the block itself is the first level."""
 
-MAX_INTEGER_DIGITS: Final = 1_000
-"""Digits of the longest integer in a header block; far below where Python takes long to read it."""
+MOST_SAFE_DIGITS: Final = 308
+"""Digits of an integer that is below the largest 64-bit float in any case."""
 
 
 def read_object(block: bytes) -> dict[str, Any]:
@@ -57,12 +57,8 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_integer(digits: str) -> int:
-    count = len(digits.lstrip("-"))
-    if count > MAX_INTEGER_DIGITS:
-        raise ProtocolError(
-            f"the header block holds an integer of {count:,} digits; "
-            f"at most {MAX_INTEGER_DIGITS:,} are allowed"
-        )
+    if len(digits) > MOST_SAFE_DIGITS:
+        _read_float(digits)  # before it becomes an integer, which may take long
     return int(digits)
 
 

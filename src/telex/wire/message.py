@@ -20,7 +20,7 @@ from telex.wire import content as contents
 from telex.wire.content import BYTES, JSON
 from telex.wire.description import describe
 from telex.wire.generics import Content
-from telex.wire.header import HeaderFields, fields_for, require_string
+from telex.wire.header import HeaderFields, fields_for, refuse_reserved, require_string
 from telex.wire.header_writer import add_header, check_header
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Message(Generic[Content]):
         if byteorder is None:
             byteorder = _NATIVE_ORDER
         fields = fields_for(byteorder, content_type, encoding, kind, subject, more, headers)
+        if headers:
+            refuse_reserved(headers)
         self._fields: HeaderFields = fields
         self._headers: dict[str, Any] | None = None
         self._id: i64 = _checked_number("id", id)
@@ -310,7 +312,7 @@ class Message(Generic[Content]):
             fields.content_type,
             fields.encoding,
             fields.subject,
-            fields.extra,
+            fields.written_extra,
             fields.byteorder,
             fields.kind,
             self.id,
@@ -399,22 +401,24 @@ def _restore(
     content_type: str,
     encoding: str,
     subject: str | None,
-    headers: dict[str, Any],
+    headers: bytes,
     byteorder: str,
     kind: str | None,
     id: int | None,
     re: int | None,
     more: bool,
 ) -> Message:
-    return Message(
+    message = Message(
         body,
         content_type=content_type,
         encoding=encoding,
         subject=subject,
-        headers=headers,
         byteorder=byteorder,
         kind=kind,
         id=id,
         re=re,
         more=more,
     )
+    if headers:
+        message._fields = message._fields.replaced(checked_extra=headers)
+    return message

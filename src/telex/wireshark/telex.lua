@@ -8,7 +8,6 @@ local telex = Proto("telex", "Telex")
 
 local PROTO_HEADER_SIZE = 2
 local DEEPEST = 64
-local MOST_DIGITS = 1000
 local MOST_DIGITS_OF_KNOWN_NUMBERS = 16
 local LARGEST_NUMBER = 9007199254740991
 local LONGEST_PROBLEM = 65536
@@ -168,18 +167,12 @@ local function read_number(text, position)
     end
     local _, fraction = text:find("^%.%d+", last + 1)
     local _, exponent = text:find("^[eE][+-]?%d+", (fraction or last) + 1)
-    local whole = exponent or fraction
-    if not whole then
-        if #text:sub(position, last):gsub("%-", "") > MOST_DIGITS then
-            fail("an integer has more than 1,000 digits", position)
-        end
-        return "integer", last + 1
-    end
+    local whole = exponent or fraction or last
     local number = tonumber(text:sub(position, whole))
     if not number or number == math.huge or number == -math.huge then
         fail("a number is too large for a 64-bit float", position)
     end
-    return "float", whole + 1
+    return whole == last and "integer" or "float", whole + 1
 end
 
 local function skip_space(text, position)
@@ -315,9 +308,12 @@ local function check_byteorder(member)
     return fits, '"little" or "big"'
 end
 
+local TOKEN = "[!#$%%&'*+%-.^_`|~0-9A-Za-z]+"
+local MEDIA_TYPE = "^" .. TOKEN .. "/" .. TOKEN .. "(.*)$"
+
 local function check_content_type(member)
-    local essence = member.type == "string" and member.text:match("^[^;]*") or ""
-    return essence:find("^[^/]*[^/ \t][^/]*/.*[^ \t]"), 'a media type such as "text/plain"'
+    local after = member.type == "string" and member.text:match(MEDIA_TYPE)
+    return after and (after == "" or after:find("^[ \t]*;")), 'a media type such as "text/plain"'
 end
 
 local function check_encoding(member)
@@ -508,15 +504,29 @@ end
 
 local CHARSETS = {
     ["utf-8"] = ENC_UTF_8, ["utf8"] = ENC_UTF_8, ["binary"] = ENC_UTF_8,
-    ["ascii"] = ENC_UTF_8, ["us-ascii"] = ENC_UTF_8,
+    ["ascii"] = ENC_ASCII, ["us-ascii"] = ENC_ASCII,
     ["latin-1"] = ENC_ISO_8859_1, ["latin1"] = ENC_ISO_8859_1, ["iso-8859-1"] = ENC_ISO_8859_1,
     ["utf-16-le"] = ENC_UTF_16 + ENC_LITTLE_ENDIAN, ["utf-16le"] = ENC_UTF_16 + ENC_LITTLE_ENDIAN,
     ["utf-16-be"] = ENC_UTF_16 + ENC_BIG_ENDIAN, ["utf-16be"] = ENC_UTF_16 + ENC_BIG_ENDIAN,
 }
 
+-- Return the charset of content, and the part of the content that is text.
+local function charset_of(encoding, range)
+    if encoding ~= "utf-16" then
+        return CHARSETS[encoding], range
+    end
+    local mark = range:len() >= 2 and range(0, 2):uint()
+    if mark ~= 0xFEFF and mark ~= 0xFFFE then
+        return CHARSETS["utf-16-le"], range
+    elseif range:len() == 2 then
+        return
+    end
+    return CHARSETS[mark == 0xFEFF and "utf-16-be" or "utf-16-le"], range(2)
+end
+
 -- Say what content is, as the format has it: "json", "text" or "bytes".
 local function form_of(content_type)
-    local essence = content_type:match("^[^;]*"):gsub("^[ \t]+", ""):gsub("[ \t]+$", ""):lower()
+    local essence = content_type:match("^[^;]*"):gsub("[ \t]+$", ""):lower()
     if essence == "application/json" or essence == "text/json" or essence:find("%+json$") then
         return "json"
     end
@@ -550,11 +560,11 @@ local function add_content(tvb, pinfo, tree, message)
     local item = tree:add(f.content, range)
     local form = form_of(value_of(message, "content-type") or "application/octet-stream")
     local encoding = (value_of(message, "content-encoding") or "utf-8"):lower()
-    local charset = CHARSETS[encoding]
+    local charset, text = charset_of(encoding, range)
     if form == "bytes" or not charset or (form == "text" and encoding == "binary") then
         return
     end
-    item:add_packet_field(f.text, range, charset)
+    item:add_packet_field(f.text, text, charset)
     if form == "json" and charset == ENC_UTF_8 and size == message.content_length then
         json_dissector:call(range:tvb(), pinfo, tree)
     end
