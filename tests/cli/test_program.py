@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 import telex as library
-from telex.cli import connect, decode, demo, ping, request, send, serve, top, wireshark
+from telex.cli import conformance, connect, decode, demo, ping, request, send, serve, top, wireshark
 from tests.cli.stage import COMMAND, Telex
 
 COMMANDS = {
@@ -23,6 +24,21 @@ COMMANDS = {
     "decode": decode.decode,
     "wireshark": wireshark.wireshark,
 }
+GROUPS = {
+    "conformance": {
+        "run": conformance.run,
+        "serve": conformance.serve,
+        "list": conformance.list_conversations,
+    },
+}
+DESCRIBED = [
+    *(([name], function) for name, function in COMMANDS.items()),
+    *(
+        ([group, name], function)
+        for group, commands in GROUPS.items()
+        for name, function in commands.items()
+    ),
+]
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -68,7 +84,8 @@ def test_a_command_does_not_load_the_others() -> None:
         "try:\n"
         "    telex.cli.main()\n"
         "finally:\n"
-        f"    print({{f'telex.cli.{{name}}' for name in {sorted(COMMANDS)}}} & set(sys.modules))\n"
+        f"    names = {sorted([*COMMANDS, *GROUPS])}\n"
+        "    print({f'telex.cli.{name}' for name in names} & set(sys.modules))\n"
     )
     assert ended.stdout.splitlines()[-1] == "{'telex.cli.decode'}"
     assert ended.returncode == 0
@@ -79,18 +96,32 @@ def test_without_a_command_the_help_is_shown(telex: Telex) -> None:
     outcome = telex()
     assert outcome.code == 0
     assert outcome.output == telex("--help").output
-    assert all(any(f" {name} " in line for line in outcome.output) for name in COMMANDS)
+    names = [*COMMANDS, *GROUPS]
+    assert all(any(f" {name} " in line for line in outcome.output) for name in names)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_fits_a_screen_of_80_columns(telex: Telex, command: str) -> None:
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_without_a_command_shows_its_help(telex: Telex, group: str) -> None:
+    """Who types the name of a group learns what it can do."""
+    outcome = telex(group)
+    assert outcome.code == 0
+    assert outcome.output == telex(group, "--help").output
+    assert all(any(f" {name} " in line for line in outcome.output) for name in GROUPS[group])
+
+
+@pytest.mark.parametrize(
+    ("command", "function"), DESCRIBED, ids=[" ".join(command) for command, _ in DESCRIBED]
+)
+def test_help_fits_a_screen_of_80_columns(
+    telex: Telex, command: list[str], function: Callable[..., object]
+) -> None:
     """No line of the description is broken, and no flag is called a bool."""
-    outcome = telex(command, "--help")
+    outcome = telex(*command, "--help")
     text = "\n".join(line.strip() for line in outcome.output)
     assert outcome.code == 0
     assert max(map(len, outcome.output)) <= 80
     assert "<" not in text
-    for line in inspect.cleandoc(COMMANDS[command].__doc__ or "").splitlines():
+    for line in inspect.cleandoc(function.__doc__ or "").splitlines():
         assert line in text
 
 

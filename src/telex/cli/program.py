@@ -26,6 +26,8 @@ from telex.cli.terminal import OutputClosedError, OutputError, standard_error
 from telex.printable import printable
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from typer.core import TyperOption
 
 _COMMANDS: Final = (
@@ -38,8 +40,17 @@ _COMMANDS: Final = (
     "demo",
     "decode",
     "wireshark",
+    "conformance",
 )
-"""In the order of the help; each is a function in the module of the same name."""
+"""In the order of the help; each is a function in the module of the same name, or a group."""
+
+_GROUPS: Final = {
+    "conformance": (
+        "Test a server or a client, in any language, with the conversations of the format.",
+        {"run": "run", "serve": "serve", "list": "list_conversations"},
+    ),
+}
+"""Commands that have commands of their own: functions in the module of the group's name."""
 
 
 class _Command(TyperCommand):
@@ -95,8 +106,26 @@ def _program(arguments: Sequence[str]) -> typer.Typer:
     called = [name for name in _COMMANDS if name in arguments[:1]]
     for name in called or _COMMANDS:
         module = importlib.import_module(f"telex.cli.{name}")
-        program.command(cls=_Command)(getattr(module, name))
+        if name in _GROUPS:
+            _add_group(program, name, module)
+        else:
+            program.command(cls=_Command)(getattr(module, name))
     return program
+
+
+def _help(context: typer.Context) -> None:
+    """Show the help where no command of a group is called."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _add_group(program: typer.Typer, name: str, module: ModuleType) -> None:
+    about, commands = _GROUPS[name]
+    group = typer.Typer(cls=_Program, rich_markup_mode="rich")
+    group.callback(invoke_without_command=True)(_help)
+    for command, function in commands.items():
+        group.command(command, cls=_Command)(getattr(module, function))
+    program.add_typer(group, name=name, help=about)
 
 
 def run(arguments: Sequence[str]) -> int:
