@@ -2,7 +2,7 @@
 
 Each session has an environment of its own; one whose interpreter this machine has not is skipped,
 and nox says so. ``make test`` does more, on one interpreter: it also judges the code, and measures
-what the tests reach.
+what the tests of the core reach.
 """
 
 from __future__ import annotations

@@ -19,5 +19,30 @@ settings.register_profile(
 )
 settings.load_profile("ci" if "CI" in os.environ else "desk")
 
+ONE_BY_ONE = "tests/soak/"
+"""Where each test keeps the processors busy: they are not for several workers at the same time."""
+
+LONG = ("tests/test_without_posix.py", "tests/behaviour/test_slow_peers.py", "tests/test_docs.py")
+"""Where the tests are that take longest; they come first, so that no worker ends with one."""
+
 # A shell has what it starts in the background ignore Ctrl-C; the tests press it all the same.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal tests to the workers of pytest-xdist, each of which begins with so many in a row.
+
+    Every worker has its part of the long ones. Every second one goes the other way, so that those
+    of a file that all wait, or all compute, meet others.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    rest = [item for item in items if not item.nodeid.startswith(ONE_BY_ONE)]
+    items[:] = [item for item in items if item.nodeid.startswith(ONE_BY_ONE)]
+    for worker in range(workers):
+        part = rest[worker::workers]
+        if worker % 2:
+            part.reverse()
+        items += sorted(part, key=lambda item: not item.nodeid.startswith(LONG))

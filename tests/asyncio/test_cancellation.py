@@ -280,8 +280,7 @@ async def test_nothing_of_a_cancelled_request_is_alive() -> None:
         return sum(isinstance(thing, kept) for thing in gc.get_objects())
 
     async def silent(plain: Plain) -> None:
-        await plain.receive()
-        await asyncio.Event().wait()
+        await plain.receive_bytes_until_the_end()
 
     async def cancel_each(connection: Connection) -> None:
         for start in (

@@ -65,6 +65,7 @@ async def test_a_server_that_comes_later_is_found(
 
     asking = asyncio.create_task(ask())
     await wait_until(lambda: caplog.text.count("trying again") > 1, "it tries again")
+    assert caplog.messages[0].count(address) == 1, "the address stands once in a line"
     async with serve(echoing(), address):
         assert await asking == "x"
 

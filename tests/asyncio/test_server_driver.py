@@ -95,6 +95,7 @@ async def test_a_handler_of_a_connection_that_is_gone_still_counts() -> None:
         peer = stage.events.connections[0]
         with pytest.raises(ConnectionClosedError):
             flood(peer)
+        plain.writer.transport.abort()
         await stage.ending()
         assert registry.bytes_held >= 300_000
         gate.set()

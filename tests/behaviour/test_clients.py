@@ -396,6 +396,7 @@ def test_close_does_not_raise_twice(pair: Pair) -> None:
     """What was raised by receive is not raised again at the end."""
     with pair() as (connection, peer):
         peer.sendall(b"\0\0")
+        peer.shutdown(socket.SHUT_WR)
         with pytest.raises(ConnectionClosedError):
             connection.receive(PATIENCE)
         connection.close()

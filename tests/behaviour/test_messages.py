@@ -82,16 +82,22 @@ def test_handlers_stop_when_the_connection_ends(serve: Serve) -> None:
     """What a peer has sent is not handled for it any more once it was ended for reading nothing."""
     app = Application()
     runs: list[Message] = []
+    is_ended = threading.Event()
 
     @app.on()
     def flood(message: Message, peer: Peer) -> None:
         runs.append(message)
-        for _ in range(100):
-            peer.send(bytes(1_000_000))
+        try:
+            for _ in range(100):
+                peer.send(bytes(1_000_000))
+        except ConnectionClosedError:
+            is_ended.set()
 
     server = serve(app, limits=Limits(high_water=1024))
     with server.plug_in() as sock:
         sock.sendall(Message("x").to_bytes() * 1_000)
+        assert is_ended.wait(PATIENCE)
+        sock.close()
         ending = server.ending()
     assert isinstance(ending, ConnectionClosedError)
     assert ending.code == "overloaded"

@@ -154,8 +154,10 @@ def test_http_request_is_recognised_where_limits_are_as_they_come(
         sock.sendall(OFFENCES["an HTTP request"].data)
         [told] = receive_all(sock)
         assert_refusal(told, "bad-message", "HTTP")
-        stage.ending_of(name_of(sock))
-        assert len(warnings_about(caplog, name_of(sock))) == 1
+        name = name_of(sock)
+        sock.close()
+        stage.ending_of(name)
+        assert len(warnings_about(caplog, name)) == 1
 
 
 def test_good_messages_before_a_bad_one_are_handled(

@@ -339,9 +339,12 @@ def test_peer_that_reads_far_too_slowly_is_cut(
                 failures.append(error)
 
     with running(app, limits=Limits(high_water=10_000)) as stage, stage.plug_in() as sock:
+        name = name_of(sock)
         sock.sendall(SMALL)
-        ending = stage.ending_of(name_of(sock))
-        [line] = warnings_about(caplog, name_of(sock))
+        wait_until(lambda: failures, "the handler is told")
+        sock.close()  # or else the server waits for it to take the reason
+        ending = stage.ending_of(name)
+        [line] = warnings_about(caplog, name)
     assert isinstance(ending, ConnectionClosedError)
     assert ending.by == "us"
     assert 2_500_000 < ending.unsent < 2_700_000  # the network takes a little at the end
@@ -349,7 +352,7 @@ def test_peer_that_reads_far_too_slowly_is_cut(
     assert "reads far too slowly" in str(failures[0])
 
 
-def cutting(peers: list[Peer], limits: Limits) -> Application:
+def cutting(peers: list[Peer], limits: Limits, is_cut: threading.Event) -> Application:
     """Return an application that floods the first of ``peers`` on demand, until it is cut."""
     app = Application()
     app.on("join")(lambda message, peer: peers.append(peer))
@@ -360,6 +363,7 @@ def cutting(peers: list[Peer], limits: Limits) -> Application:
         with contextlib.suppress(ConnectionClosedError):
             while True:
                 peers[0].send(bytes(limits.high_water * 5))
+        is_cut.set()
 
     return app
 
@@ -370,10 +374,13 @@ def test_connection_that_is_cut_in_its_own_turn(
     """What came with the message over which a peer was cut is not handled, and that is told."""
     peers: list[Peer] = []
     limits = Limits(high_water=10_000)
-    with running(cutting(peers, limits), limits=limits) as stage, stage.plug_in() as sock:
+    is_cut = threading.Event()
+    with running(cutting(peers, limits, is_cut), limits=limits) as stage, stage.plug_in() as sock:
         name = name_of(sock)
         join, cut = (Message("", subject=subject).to_bytes() for subject in ("join", "cut"))
         sock.sendall(join + cut + Message("x", subject="read").to_bytes())
+        assert is_cut.wait(PATIENCE)
+        sock.close()
         stage.ending_of(name)
         stage.stop()
         [line] = warnings_about(caplog, name)

@@ -223,7 +223,7 @@ def test_a_refused_peer_is_told_and_waited_for() -> None:
     assert str(pair.client.conversation.farewell.detail) == "there is no room"
     assert pair.client.ending is not None
     unseen = pair.client.ending.unseen_error()
-    assert unseen is not None
+    assert isinstance(unseen, ConnectionClosedError)
     assert unseen.code == "overloaded"
 
 

@@ -67,8 +67,8 @@ class Measured:
 
 @every_shape
 def test_messages_that_wait_take_no_more_than_is_counted(shape: str) -> None:
-    """Each with headers of its own, which no other message shares."""
-    pieces = [SHAPES[shape](number).to_bytes() for number in range(100)]
+    """Each with headers of its own, which no other message shares, not even one of another test."""
+    pieces = [SHAPES[shape](number).to_bytes() for number in range(1_000, 1_100)]
     connection = new_connection()
     with Measured() as memory:
         for piece in pieces:

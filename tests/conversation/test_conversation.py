@@ -583,7 +583,7 @@ def test_a_ping_that_is_not_understood_fails() -> None:
     assert isinstance(call.error, RemoteError)
 
 
-@pytest.mark.parametrize("kind", ["publish", "", "x" * 1_000, "welcome"])
+@pytest.mark.parametrize("kind", ["publish", "", "x" * 1_000])
 def test_an_unknown_kind_is_refused_and_the_conversation_goes_on(kind: str) -> None:
     """What this version does not know is answered by an error, not dropped."""
     server = new_server()
@@ -668,12 +668,14 @@ def test_a_client_need_not_wait_for_welcome() -> None:
     assert call.parts[0].content == "z"
 
 
-@pytest.mark.parametrize("token", [None, "wrong", 5, ""])
-def test_a_wrong_token_is_refused(token: object) -> None:
+@pytest.mark.parametrize("token", [None, "wrong", ""])
+def test_a_wrong_token_is_refused(token: str | None) -> None:
     """Nothing that comes with it is handled, and the client is told why."""
     client, server = new_client(keepalive=True), new_server(tokens=TOKENS)
     (hello,) = sent_by(client)
     hello.content = {**hello.content, "token": token}
+    if token is None:
+        hello.content = {"keepalive": True}
     assert tell(server, hello, Message("x"), request(1)) == []
     assert failure_of(server).startswith("connection closed by this side: hello is refused: it")
     assert server.identity is None
@@ -717,8 +719,8 @@ def test_what_may_come_before_a_token_is_refused_by_its_header_when_it_is_long(k
     assert server.error is None
     server = new_server(tokens=TOKENS)
     assert server.receive_data(more[:-65_537]) == []
-    assert "at most 65,536 bytes, not 65,537" in failure_of(server)
-    assert sent_by(server)[0].content["code"] == "unauthorized"
+    assert "content is 65,537 bytes, and at most 65,536" in failure_of(server)
+    assert sent_by(server)[0].content["code"] == "too-large"
 
 
 def test_a_token_admits_long_content_at_once() -> None:
@@ -785,18 +787,57 @@ def test_a_welcome_that_cannot_be_read_ends_the_conversation() -> None:
     assert failure_of(client) == "welcome: its content must be a JSON object"
 
 
-def test_a_hello_to_a_client_is_an_unknown_kind() -> None:
-    """Only servers are greeted."""
-    client = new_client()
+def test_a_hello_to_a_client_and_a_welcome_to_a_server_end_the_conversation() -> None:
+    """A client that was greeted would not know which of the two it is talking to."""
+    client, server = new_client(), new_server()
     tell(client, Message({}, kind="hello"))
-    assert sent_by(client)[0].content["code"] == "unsupported-kind"
+    tell(server, Message({}, kind="welcome"))
+    assert [said.content["code"] for said in sent_by(client)] == ["bad-message"]
+    assert [said.content["code"] for said in sent_by(server)] == ["bad-message"]
+
+
+def test_a_hello_may_follow_plain_messages_and_pings() -> None:
+    """A program that has begun with four headers can still greet."""
+    server, ping = new_server(), Message(b"", kind="ping", id=1)
+    assert tell(server, Message("x"), ping, Message({}, kind="hello")) == [Message("x")]
+    assert [said.kind for said in sent_by(server)] == ["pong", "welcome"]
+
+
+@pytest.mark.parametrize("message", [request(1), error("x"), Message("x", kind="x")])
+def test_a_hello_may_follow_nothing_else(message: Message) -> None:
+    """What was answered by other limits cannot be answered again."""
+    server = new_server()
+    tell(server, message, Message({}, kind="hello"))
+    assert "only plain messages and pings may come before it" in failure_of(server)
+
+
+@pytest.mark.parametrize("kind", ["error", "close", "ping", "pong", "hello", "welcome"])
+def test_the_conversations_own_kinds_are_short(kind: str) -> None:
+    """A peer needs no more than 64 KiB to say what they say."""
+    for side in (new_client(), new_server()):
+        tell(side, Message(bytes(65_537), kind=kind, id=1, re=1))
+        assert failure_of(side) == "the content is 65,537 bytes, and at most 65,536 are allowed"
+        assert sent_by(side)[0].content["code"] == "too-large"
+
+
+def test_an_error_of_any_length_is_told_as_far_as_it_may_be() -> None:
+    """Its end is cut, and its code is whole."""
+    client, server = new_client(), new_server()
+    call = client.request(Message("x"))
+    (asked,) = carry(client, server)
+    server.refuse(asked.id, "not-today", "ß" * 100_000)
+    carry(server, client)
+    assert isinstance(call.error, RemoteError)
+    assert call.error.code == "not-today"
+    assert call.error.detail.startswith("ßß")
+    assert call.error.detail.endswith("ß…")
 
 
 def test_a_greeting_that_cannot_be_read_ends_the_conversation() -> None:
     """The peer is told what is wrong with it."""
     server = new_server()
     tell(server, Message("text", kind="hello"))
-    assert failure_of(server) == "hello: its content must be a JSON object"
+    assert failure_of(server).startswith("hello: its content must be JSON in UTF-8")
 
 
 def test_what_the_peer_takes_is_kept_to() -> None:
@@ -813,7 +854,9 @@ def test_what_the_peer_takes_is_kept_to() -> None:
     carry(client, server)
     server.complain("bad-content", "d" * 1_000)
     (told,) = carry(server, client)
-    assert told.content == {"code": "bad-content"}
+    assert told.content["code"] == "bad-content"
+    assert told.content["detail"].endswith("dd…")
+    assert len(told.body) == 300
 
 
 # Endings

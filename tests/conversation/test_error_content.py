@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from telex import Message
 from telex.conversation.error_content import (
     ENDING_CODES,
     TITLES,
@@ -39,13 +38,14 @@ def test_the_codes_of_telex_have_titles() -> None:
     assert problem_message("timeout", "x", 1_000).content["title"] == TITLES["timeout"]
 
 
-def test_bad_news_of_any_length_costs_no_more_than_its_first_bytes() -> None:
-    """What is too long to be read is still bad news, and shown as far as any message is."""
-    body = b'{"code":"no","detail":[' + b"[]," * 30_000 + b"[]]}"
-    long = Message(body, content_type="application/problem+json", kind="error")
-    problem = read_problem(long, "error")
-    assert problem.code == "error"
-    assert len(problem.detail) < 2_000
+def test_what_does_not_fit_is_cut() -> None:
+    """Nothing is left out but the end of the detail, in whole characters."""
+    whole = problem_message("a-b", '"ß\x00' * 20, 1_000)
+    for most in range(60, len(whole.body)):
+        message = problem_message("a-b", '"ß\x00' * 20, most)
+        assert len(message.body) <= most
+        assert message.content["detail"].endswith("…")
+    assert problem_message("a-b", '"ß\x00' * 20, len(whole.body)) == whole
 
 
 @pytest.mark.parametrize(

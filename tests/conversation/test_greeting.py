@@ -36,7 +36,7 @@ def test_what_is_said_is_read() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [{}, {"token": 5, "keepalive": 1}, {"limits": {}, "anything": ["else"]}],
+    [{}, {"keepalive": False, "features": []}, {"limits": {}, "anything": ["else"]}],
 )
 def test_nothing_need_be_said(content: dict[str, Any]) -> None:
     """What is missing has the defaults of the format; what is not known is passed over."""
@@ -68,6 +68,20 @@ def test_greetings_need_room(limits: Limits) -> None:
             check_room(greeting, limits)
 
 
+def test_a_token_is_no_longer_than_a_hello_may_be() -> None:
+    """A client learns so before it connects."""
+    check_room(Greeting("x", token="t" * 65_000), Limits())
+    with pytest.raises(ValueError, match="the token is longer than a hello may be"):
+        check_room(Greeting("x", token="t" * 65_536), Limits())
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "binary", "Binary"])
+def test_a_greeting_is_json_in_utf_8_under_any_of_its_names(encoding: str) -> None:
+    """Names of charsets are compared without regard to case, and JSON in bytes is UTF-8."""
+    said = Message(b'{"token":"t"}', content_type="Application/JSON; x=1", encoding=encoding)
+    assert read_greeting(said).token == "t"
+
+
 def test_limits_beyond_the_format_are_the_formats() -> None:
     """A peer that takes more than can be said takes all that can be said."""
     limits = {"max_header_size": 10**30, "max_content_size": 10**30}
@@ -78,13 +92,23 @@ def test_limits_beyond_the_format_are_the_formats() -> None:
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        (Message("{}"), "its content must be a JSON object"),
+        (Message("{}"), "its content must be JSON in UTF-8"),
+        (Message(b"{}"), "its content must be JSON in UTF-8"),
+        (Message({}, encoding="utf-16-le"), "its content must be JSON in UTF-8"),
         (Message([]), "its content must be a JSON object"),
         (Message(b"{", content_type="application/json"), "content is not valid JSON"),
         (Message({"version": 2}), "its version must be 1"),
         (Message({"version": "1"}), "its version must be 1"),
-        (Message({"agent": "x" * 65_536}), "its content must be at most 65,536 bytes"),
-        (Message({"limits": None}), "its limits must be a JSON object"),
+        (Message({"version": True}), "its version must be 1"),
+        (Message({"version": 1.0}), "its version must be 1"),
+        (Message({"version": None}), "its version must be 1"),
+        (Message({"agent": 5}), "its member agent must be a string"),
+        (Message({"token": 5}), "its member token must be a string"),
+        (Message({"token": None}), "its member token must be a string"),
+        (Message({"keepalive": "yes"}), "its member keepalive must be true or false"),
+        (Message({"features": "requests"}), "its member features must be a list of strings"),
+        (Message({"features": [5]}), "its features must be a list of strings"),
+        (Message({"limits": None}), "its member limits must be a JSON object"),
         (Message({"limits": {"max_header_size": 255}}), "max_header_size must be an integer of"),
         (Message({"limits": {"max_content_size": 255}}), "max_content_size must be an integer of"),
         (Message({"limits": {"max_content_size": 1e3}}), "at least 256"),

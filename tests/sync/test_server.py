@@ -69,7 +69,7 @@ def test_an_answer_that_a_reset_takes_is_counted(caplog: pytest.LogCaptureFixtur
     assert f"{ending.unsent:,} bytes were not sent" in line
 
 
-def cutting(peers: list[Peer], limits: Limits) -> Application:
+def cutting(peers: list[Peer], limits: Limits, is_cut: threading.Event) -> Application:
     """Return an application that floods the first of ``peers`` on demand, until it is cut."""
     app = Application()
     app.on("join")(lambda message, peer: peers.append(peer))
@@ -80,6 +80,7 @@ def cutting(peers: list[Peer], limits: Limits) -> Application:
         with contextlib.suppress(ConnectionClosedError):
             while True:
                 peers[0].send(bytes(limits.high_water * 5))
+        is_cut.set()
 
     return app
 
@@ -88,8 +89,8 @@ def test_connection_that_is_cut_just_before_its_turn(caplog: pytest.LogCaptureFi
     """A peer that had something to say when another one's handler had it cut is not heard."""
     peers: list[Peer] = []
     limits = Limits(high_water=10_000)
-    app = cutting(peers, limits)
-    entered, go_on = threading.Event(), threading.Event()
+    entered, go_on, is_cut = threading.Event(), threading.Event(), threading.Event()
+    app = cutting(peers, limits, is_cut)
 
     @app.on("wait")
     def wait(message: Message) -> None:
@@ -105,9 +106,12 @@ def test_connection_that_is_cut_just_before_its_turn(caplog: pytest.LogCaptureFi
             culprit.sendall(Message("", subject="cut").to_bytes())
             wait_until(lambda: has_arrived(stage, culprit), "the culprit is heard first")
             victim.sendall(Message("", subject="join").to_bytes())
+            name = name_of(victim)
             go_on.set()
-            stage.ending_of(name_of(victim))
-            [line] = warnings_about(caplog, name_of(victim))
+            assert is_cut.wait(PATIENCE)
+            victim.close()
+            stage.ending_of(name)
+            [line] = warnings_about(caplog, name)
     assert "reads far too slowly" in line
     assert len(peers) == 1
 

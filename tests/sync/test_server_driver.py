@@ -161,7 +161,7 @@ class Stage:
     def turns(self) -> None:
         """Let the server do all that it can do without waiting."""
         loop = self.loop
-        while loop.unsent or loop.calls or loop._selector.select(0):
+        while loop.unsent or loop.later or loop.calls or loop._selector.select(0):
             loop.turn(time.monotonic())
 
     @property

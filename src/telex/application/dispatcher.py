@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from telex.application.handler import Style, does_not_fit
 from telex.application.naming import named
-from telex.application.notifier import call_hook, notify
+from telex.application.notifier import call_hook, notify, tell_of_arrival
 from telex.application.run import Run, Turn, request_id
 from telex.conversation.batch import BATCH_SIZE
 from telex.conversation.error_content import read_problem
-from telex.errors import ConnectionClosedError, ContentError, Refusal
+from telex.errors import ConnectionClosedError, ContentError, Refusal, TooLargeError
 from telex.log import safe_logger
 from telex.wire.factory import message_of
 from telex.wire.message import Message
@@ -115,7 +115,7 @@ class Dispatcher:
     def received(self, size: int, messages: list[Message]) -> None:
         """Take the messages that ``size`` bytes completed: handle or hold each of them."""
         if self._notifier is not None:
-            self._tell_of_arrival(self._notifier, size, messages)
+            tell_of_arrival(self._notifier, self.peer, self._conversation, size, messages)
         if messages:
             self._take(messages)
 
@@ -199,12 +199,12 @@ class Dispatcher:
         if self._connection.unread.count:
             self._hold(messages)
             return
-        turn = Turn()
+        turn, was_refused = Turn(), closing.is_refused
         for position, message in enumerate(messages):
             if self._is_busy or conversation.is_full or self._is_closed or closing.is_cut:
                 self._hold(messages[position:])
                 return
-            if turn.is_over():
+            if turn.is_over() or closing.is_refused != was_refused:  # a handler sent too much
                 self._is_spent = True
                 self._hold(messages[position:])
                 return
@@ -382,6 +382,8 @@ class Dispatcher:
             logger.warning("the answer to %s was not sent: %s", what, error, peer=self.peer)
         except KeyboardInterrupt:
             raise
+        except TooLargeError as error:  # larger than the peer takes
+            self._fail(handler, message, request, error, "too-large", f"the answer: {error}")
         except BaseException as error:  # noqa: BLE001 - the user's types run code when written
             self._report(handler, message, request, error)
         else:
@@ -405,12 +407,25 @@ class Dispatcher:
             self._tell_of_failure(message, "handler-failed")
             logger.warning("%s: not answered: %s", named(message.subject), error, peer=self.peer)
         else:
-            self._tell_of_failure(message, "handler-failed")
-            failure = f"handler {handler.name} failed on {named(message.subject)}"
-            logger.error("%s", failure, peer=self.peer, exc_info=error)
-            self._call_failure_hooks(message, error)
-            if request is not None:
-                self._refuse(request, "handler-failed", "the handler failed")
+            self._fail(handler, message, request, error, "handler-failed", "the handler failed")
+
+    def _fail(
+        self,
+        handler: Handler,
+        message: Message,
+        request: int | None,
+        error: BaseException,
+        code: str,
+        detail: str,
+    ) -> None:
+        """Log the error of a handler, and answer a request with ``code`` and ``detail``."""
+        self._tell_of_failure(message, "handler-failed")
+        failure = f"handler {handler.name} failed on {named(message.subject)}"
+        logger.error("%s", failure, peer=self.peer, exc_info=error)
+        for hook in self._application.failure_hooks:
+            call_hook("failure", hook, message, self.peer, error, peer=self.peer)
+        if request is not None:
+            self._refuse(request, code, detail)
 
     def _report_unhandled(self, message: Message) -> None:
         detail = f"no handler takes {named(message.subject)}"
@@ -427,23 +442,9 @@ class Dispatcher:
 
     # Telling others
 
-    def _call_failure_hooks(self, message: Message, error: BaseException) -> None:
-        """Call the application's failure hooks; what goes wrong in one of them is logged."""
-        for hook in self._application.failure_hooks:
-            call_hook("failure", hook, message, self.peer, error, peer=self.peer)
-
     def _tell_of_failure(self, message: Message, code: str) -> None:
         if self._notifier is not None:
             notify(self._notifier.message_failed, self.peer, message, code)
-
-    def _tell_of_arrival(self, notifier: Notifier, size: int, messages: list[Message]) -> None:
-        if notifier.data_received is not None:
-            processor = self._conversation.processor
-            event = notifier.data_received
-            notify(event, self.peer, size, processor.state, processor.bytes_needed)
-        if notifier.message_received is not None:
-            for message in messages:
-                notify(notifier.message_received, self.peer, message)
 
 
 def _or_empty(result: Any) -> Any:

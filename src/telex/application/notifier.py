@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from telex.application.application import Application
     from telex.application.peer import Peer
+    from telex.conversation.conversation import Conversation
+    from telex.wire.message import Message
 
     Event = Callable[..., None]
     """What is called at an event, with the peer and the facts."""
@@ -69,6 +71,19 @@ def notify(event: Event | None, peer: Peer, *facts: object) -> None:
             raise
         except BaseException:
             logger.exception(_OBSERVER_FAILED, peer=peer)
+
+
+def tell_of_arrival(
+    notifier: Notifier, peer: Peer, conversation: Conversation, size: int, messages: list[Message]
+) -> None:
+    """Tell of ``size`` bytes that have come, and of the messages that they completed."""
+    event = notifier.data_received
+    if event is not None:
+        processor = conversation.processor
+        notify(event, peer, size, processor.state, processor.bytes_needed)
+    if notifier.message_received is not None:
+        for message in messages:
+            notify(notifier.message_received, peer, message)
 
 
 def call_hook(

@@ -83,7 +83,9 @@ class Reconnecting:
                 self._not_before = time.monotonic() + self._backoff.pause()
                 if is_fatal(error):
                     raise
-                logger.warning("%s: %s; trying again", self._address, error)
+                # A ConnectError names the address itself.
+                why = error.reason if isinstance(error, ConnectError) else error
+                logger.warning("%s: %s; trying again", self._address, why)
                 continue
             self._connection, self._began = connection, time.monotonic()
             self._keeper = _kept(connection)

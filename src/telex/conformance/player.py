@@ -24,6 +24,9 @@ GENEROUS: Final = Limits(max_header_size=MAX_HEADER_BLOCK, max_content_size=MAX_
 _LAST_PING: Final = MAX_SAFE_INTEGER
 """The id of the ping with which the partner asks at the end whether there was anything else."""
 
+_SENDING: Final = ("request", "send", "ping")
+"""What a program does that sends one message."""
+
 _QUIET: Final = 0.05
 """Seconds without a message after which there are no more, where the partner cannot ask."""
 
@@ -92,13 +95,17 @@ class Incoming:
 
     def next(self, timeout: float) -> Message | str | None:
         """Return the next message; a string that says how the stream ended; None after a while."""
+        self.wait_for(1, timeout)
+        return self._waiting.pop(0) if self._waiting else self._end
+
+    def wait_for(self, count: int, timeout: float) -> None:
+        """Wait until so many messages are there, or the end, or for as long as ``timeout``."""
         deadline = time.monotonic() + timeout
-        while not self._waiting and self._end is None:
+        while len(self._waiting) < count and self._end is None:
             data = self._channel.receive(max(0.0, deadline - time.monotonic()))
             if data is None:
-                return None
+                return
             self._take(data)
-        return self._waiting.pop(0) if self._waiting else self._end
 
     def _take(self, data: bytes) -> None:
         try:
@@ -133,6 +140,7 @@ class Player:
         self._sent: Final = MessageProcessor(GENEROUS)
         self._names: dict[str, int] = {}
         self._may_ask = True
+        self._due = 0
 
     def play(self, first: int = 1) -> Shortfall | None:
         """Play all steps, of which the first one has this number; return the first shortfall."""
@@ -152,7 +160,9 @@ class Player:
         elif key == "out any order":
             self._expect(value)
         elif key == "do":
+            self._incoming.wait_for(self._due, self._timeout)  # so that the order is the steps'
             self._program.do(value)
+            self._due += any(name in value for name in _SENDING)
         elif key == "result":
             came = self._program.result(value)
             if came is not None:
@@ -186,6 +196,7 @@ class Player:
     def _expect(self, wanted: Sequence[Mapping[str, Any] | str]) -> None:
         """Take as many messages as are wanted, in any order."""
         missing = list(wanted)
+        self._due = 0
         while missing:
             expected = _shown(missing[0])
             if len(missing) > 1:

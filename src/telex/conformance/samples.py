@@ -226,4 +226,19 @@ CONVERSATIONS: Final[list[dict[str, Any]]] = [
             {"out": "end"},
         ],
     },
+    {
+        "name": "client-takes-answers-in-any-order",
+        "shows": "Answers may come in any order; the re tells which request is answered.",
+        "role": "client",
+        "steps": [
+            {"do": {"request": {"subject": "first", "text": "1"}, "as": "a"}},
+            {"do": {"request": {"subject": "second", "text": "2"}, "as": "b"}},
+            {"out": {"kind": "request", "subject": "first", "id": "$a"}},
+            {"out": {"kind": "request", "subject": "second", "id": "$b"}},
+            {"in": {"kind": "reply", "re": "$b", "text": "second"}},
+            {"in": {"kind": "reply", "re": "$a", "text": "first"}},
+            {"result": {"of": "a", "text": "first"}},
+            {"result": {"of": "b", "text": "second"}},
+        ],
+    },
 ]

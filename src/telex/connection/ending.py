@@ -17,6 +17,7 @@ from telex.errors import (
     ConnectionClosedError,
     IncompleteMessageError,
     ProtocolError,
+    RemoteError,
     TelexError,
     WaitTimeoutError,
 )
@@ -53,7 +54,7 @@ class Ending:
         self._conversation: Final = conversation
         self._output: Final = output
         self._cut = ""
-        self._problem: ConnectionClosedError | None = None
+        self._problem: RemoteError | None = None
         self._unsent = 0
         self.broken: ConnectionClosedError | None = None
         self.dropped: int = 0
@@ -91,8 +92,7 @@ class Ending:
         """Remember the first error that the peer told in messages that nobody will receive."""
         for message in messages:
             if message.kind == "error" and self._problem is None:
-                problem = read_problem(message, "error")
-                self._problem = ConnectionClosedError("peer", str(problem), code=problem.code)
+                self._problem = without_frames(read_problem(message, "error"))
 
     def reach(self) -> None:
         """Make the end final: bytes that are unsent now are lost."""
@@ -209,7 +209,7 @@ class Ending:
             error.__cause__ = failure.__cause__
         return error
 
-    def unseen_error(self) -> ConnectionClosedError | None:
+    def unseen_error(self) -> TelexError | None:
         """Return what somebody should be told at the end, and nobody was told yet.
 
         Whether something was never sent is known when the end is final.

@@ -16,7 +16,7 @@ from telex.conversation.calls import Call, Calls
 from telex.conversation.error_content import ENDING_CODES, read_problem, unknown_kind
 from telex.conversation.greeting import Greeting
 from telex.conversation.handshake import Handshake
-from telex.conversation.mistakes import misplaced
+from telex.conversation.mistakes import check_size, misplaced
 from telex.conversation.outgoing import Outgoing
 from telex.conversation.reasons import closed_error, code_of, reason_of, reason_said
 from telex.conversation.requests import PeerRequests
@@ -45,9 +45,10 @@ class Conversation:
     """
 
     __slots__ = (
-        "_has_conversed",
         "_high_water",
         "_keepalive",
+        "_kinds_heard",
+        "_pings_heard",
         "_processor",
         "_reason",
         "_requests",
@@ -81,7 +82,8 @@ class Conversation:
         self.calls: Final = Calls(limits.max_pending)
         self._requests: Final = PeerRequests(limits, self.outgoing, self.calls, serves=serves)
         self.handshake: Final = Handshake(greeting, limits, self.outgoing, serves=serves)
-        self._has_conversed = False
+        self._kinds_heard: i64 = 0
+        self._pings_heard: i64 = 0
         self._keepalive: Call | None = None
         self._reason: ConnectionClosedError | None = None
         self.error: TelexError | None = None
@@ -215,7 +217,7 @@ class Conversation:
         """
         if not self._can_send():
             return
-        if self._has_conversed or code == "shutting-down":
+        if self._kinds_heard or code == "shutting-down":
             self.outgoing.say_close(code, reason)
         self._end(Step.WE_CLOSE, ConnectionClosedError("us", reason, code=code))
 
@@ -337,7 +339,7 @@ class Conversation:
                 if kind is None:
                     taken.append(message)
                     continue
-                self._has_conversed = True
+                self._kinds_heard += 1
                 if kind == "request":
                     if self._requests.admit(message, is_closing=self.phase is Phase.CLOSING):
                         taken.append(message)
@@ -369,6 +371,7 @@ class Conversation:
 
     def _take_error(self, message: Message) -> bool:
         """Take an error; return whether it is for the application: it names no request."""
+        check_size("error", len(message.body))
         problem = read_problem(message, "error")
         re = message.re
         if re is None:
@@ -381,7 +384,9 @@ class Conversation:
 
     def _take_control(self, kind: str, message: Message) -> None:
         """Take a message for the conversation itself, such as a ping."""
+        check_size(kind, len(message.body))
         if kind == "ping":
+            self._pings_heard += 1
             if message.id is None:
                 raise misplaced(message, "a ping must have an id, to be answered")
             if self._can_send():
@@ -391,16 +396,17 @@ class Conversation:
                 raise misplaced(message, "a pong must name a ping that has no answer yet")
         elif kind == "close":
             self._end_as_peer_says(read_problem(message, "closed"))
-        elif kind == "hello" and self._serves:
+        elif kind == "hello":
             self._take_hello(message)
-        elif kind == "welcome" and not self._serves:
+        elif kind == "welcome":
             self.handshake.take_welcome(message)
             self._step(Step.GREETED)
         elif self._can_send():
             self.outgoing.complain("unsupported-kind", unknown_kind(kind), message.id or 0)
 
     def _take_hello(self, message: Message) -> None:
-        self.handshake.take_hello(message, can_answer=self._can_send())
+        is_late = self._kinds_heard > self._pings_heard + 1
+        self.handshake.take_hello(message, is_late=is_late, can_answer=self._can_send())
         self.identity = self.handshake.owner or self.identity
         self.wants_keepalive = self.handshake.peer_wants_keepalive
         self._step(Step.GREETED)

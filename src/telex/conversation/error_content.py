@@ -13,10 +13,6 @@ from telex.wire.message import Message
 
 PROBLEM: Final = "application/problem+json"
 
-LARGEST_CONTROL: Final = 64 * 1024
-"""Bytes of content that are read of a message about the conversation itself: what a peer tells of
-an error needs no more, and reading more would cost time before anybody knows who it is."""
-
 TITLES: Final = {
     "bad-message": "The message is not one of wire format version 1, or not where it may come",
     "too-large": "The message is larger than allowed here",
@@ -54,21 +50,22 @@ def unknown_kind(kind: str) -> str:
 def problem_message(code: str, detail: str, most: int) -> Message:
     """Make the message of an error (RFC 9457, with ``code`` as extension member).
 
-    Where this is more than ``most`` bytes of content, only the code is said, or nothing at all.
+    Where this is more than ``most`` bytes of content, the detail is cut; where that does not help,
+    only the code is said, or nothing at all.
     """
     content = {"code": code, "title": TITLES.get(code) or code.replace("-", " "), "detail": detail}
-    return _fitting(content, PROBLEM, most)
+    return _fitting(content, "detail", PROBLEM, most)
 
 
 def close_message(code: str, reason: str, most: int) -> Message:
     """Make the message of a close; see ``problem_message``."""
-    return _fitting({"code": code, "reason": reason}, _JSON, most)
+    return _fitting({"code": code, "reason": reason}, "reason", _JSON, most)
 
 
 def read_problem(message: Message, code: str) -> RemoteError:
     """Read what a peer says of an error or an ending; ``code`` is for one that names none."""
     try:
-        said = message.content if len(message.body) <= LARGEST_CONTROL else None
+        said = message.content
     except ContentError:
         said = None
     if not isinstance(said, dict):
@@ -77,14 +74,26 @@ def read_problem(message: Message, code: str) -> RemoteError:
     return RemoteError(_text_in(said, "code") or code, _text_in(said, "title"), detail)
 
 
-def _fitting(content: dict[str, str], content_type: str, most: int) -> Message:
+def _fitting(content: dict[str, str], longest: str, content_type: str, most: int) -> Message:
     sound = {name: _writable(text) for name, text in content.items()}
     message = Message(sound, content_type=content_type)
+    over = len(message.body) - most
+    if over > 0:
+        sound[longest] = _cut(sound[longest], over)
+        message = Message(sound, content_type=content_type)
     if len(message.body) > most:
         message = Message({"code": sound["code"]}, content_type=content_type)
     if len(message.body) > most:
         message = Message(b"", content_type=content_type)
     return message
+
+
+def _cut(text: str, over: int) -> str:
+    """Cut a text so that it is shorter by ``over`` bytes of UTF-8, where it has so many."""
+    written = text.encode("utf-8")
+    mark = "…".encode()
+    left = max(len(written) - over - len(mark), 0)
+    return written[:left].decode("utf-8", "ignore") + "…"
 
 
 def _writable(text: str) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from telex.conversation.error_content import LARGEST_CONTROL
 from telex.conversation.greeting import Greeting, PeerGreeting, read_greeting
-from telex.conversation.mistakes import misplaced
+from telex.conversation.mistakes import check_size, misplaced
 from telex.conversation.outgoing import Outgoing
 from telex.errors import ConnectionClosedError
 from telex.limits import Limits
@@ -76,7 +75,10 @@ class Handshake:
         return self._has_greeted
 
     def check_admits(self, message: Message) -> None:
-        """Raise ConnectionClosedError if the peer must show its token before this message."""
+        """Raise ConnectionClosedError if the peer must show its token before this message.
+
+        And TooLargeError where it has too much content.
+        """
         if self.is_admitted:
             return
         _check_before_admission(message.kind, len(message.body))
@@ -93,14 +95,18 @@ class Handshake:
         if fields is not None:
             _check_before_admission(fields.kind, processor.content_length)
 
-    def take_hello(self, message: Message, *, can_answer: bool) -> None:
+    def take_hello(self, message: Message, *, can_answer: bool, is_late: bool = False) -> None:
         """Read the client's hello, and answer it where this side can still send (``can_answer``).
 
-        Raises ProtocolError for a second hello, and for one that cannot be read;
-        ConnectionClosedError for one without a token that is known here.
+        Raises ProtocolError for a second hello, one that comes late (``is_late``), and one that
+        cannot be read; ConnectionClosedError for one without a token that is known here.
         """
+        if not self._serves:
+            raise misplaced(message, "only a client says it")
         if self._has_greeted:
             raise misplaced(message, "it came a second time")
+        if is_late:
+            raise misplaced(message, "only plain messages and pings may come before it")
         self._has_greeted = True
         peer = self._read(message)
         authenticate = self._greeting.authenticate
@@ -119,6 +125,8 @@ class Handshake:
 
         Raises ProtocolError for a welcome that answers no hello, and for one that cannot be read.
         """
+        if self._serves:
+            raise misplaced(message, "only a server says it")
         if self._peer is not None or not self._has_greeted:
             raise misplaced(message, "it answers no hello")
         self._read(message)
@@ -139,9 +147,7 @@ class Handshake:
 def _check_before_admission(kind: str | None, length: i64) -> None:
     if kind not in _BEFORE_ADMISSION:
         raise _unauthorized("this server demands a token, and the client sent none in a hello")
-    if length > LARGEST_CONTROL:
-        why = f"before a token, content must be at most {LARGEST_CONTROL:,} bytes, not {length:,}"
-        raise _unauthorized(why)
+    check_size(kind, length)
 
 
 def _unauthorized(why: str) -> ConnectionClosedError:

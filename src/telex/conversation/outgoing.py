@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from telex.conversation.error_content import close_message, problem_message
 from telex.conversation.greeting import PeerGreeting
+from telex.conversation.mistakes import LARGEST_CONTROL
 from telex.errors import TooLargeError
-from telex.limits import MAX_HEADER_BLOCK, MAX_SAFE_INTEGER, Limits
+from telex.limits import MAX_HEADER_BLOCK, Limits
 from telex.wire.message import Message
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Outgoing:
     """Bytes of messages that nobody has taken yet.
 
     Until the peer says what it takes, it is thought to take what this side takes (``limits``), and
-    errors of any length.
+    each error that may be sent at all.
     """
 
     __slots__ = (
@@ -41,7 +42,7 @@ class Outgoing:
     def __init__(self, limits: Limits) -> None:
         self._max_header_size: i64 = limits.max_header_size
         self._max_content_size: i64 = limits.max_content_size
-        self._longest_error: i64 = MAX_SAFE_INTEGER
+        self._longest_error: i64 = LARGEST_CONTROL
         self._pieces: list[bytes] | None = None
         self._small: list[bytes] = []
         self._size: i64 = 0
@@ -63,7 +64,7 @@ class Outgoing:
         """Respect the limits that the peer has announced."""
         self._max_header_size = peer.max_header_size
         self._max_content_size = peer.max_content_size
-        self._longest_error = peer.max_content_size
+        self._longest_error = min(peer.max_content_size, LARGEST_CONTROL)
 
     def check(self, message: Message, kind: str | None, id: i64, re: i64, more: bool) -> None:
         """Raise what ``write`` would, and write nothing."""

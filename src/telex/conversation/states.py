@@ -26,8 +26,8 @@ class Step(Enum):
 
     GREETED = "hello is accepted"
     WE_CLOSE = "we say close"
-    PEER_CLOSES = "the peer says close, or ends its stream"
-    BREAKS = "an error, a timeout, or the connection is lost"
+    PEER_CLOSES = "the peer says close or an error that ends all, or ends its stream"
+    BREAKS = "a mistake of the peer, a timeout, or the connection is lost"
 
 
 TRANSITIONS: Final[dict[tuple[Phase, Step], Phase]] = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from telex.client.pipeline import Pipeline
     from telex.connection.connection import Connection
     from telex.conversation.calls import Call
-    from telex.errors import ConnectionClosedError
+    from telex.errors import ConnectionClosedError, TelexError
     from telex.wire.message import Message
 
     Said = TypeVar("Said")
@@ -306,7 +306,7 @@ class SharedConnection(ABC):
             ending = self.connection.ending
             return ending.interrupted_error() if self._is_busy else ending.closed_error()
 
-    def unseen_error(self) -> ConnectionClosedError | None:
+    def unseen_error(self) -> TelexError | None:
         """Return what nobody was told yet, and somebody should be told when all is over."""
         with self._lock:
             return self.closed_error() if self._is_busy else self.connection.ending.unseen_error()
