@@ -1,4 +1,4 @@
-"""A speaker of Telex in plain Python: sockets and JSON, nothing else. Made to be read and rewritten.
+"""A speaker of Telex in plain Python, with sockets and JSON alone: an example to rewrite.
 
     python conformance/speaker.py serve 127.0.0.1 7766
     python conformance/speaker.py ask 127.0.0.1 7766 SUBJECT TEXT
@@ -28,7 +28,7 @@ CHARSETS = {"us-ascii": "ascii", "iso-8859-1": "latin-1"}
 CHARSETS |= {name: name for name in ("utf-8", "ascii", "latin-1", "utf-16-le", "utf-16-be")}
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - it is the name that the format has
     """Something is refused, or has ended, with a code of the format."""
 
     def __init__(self, code, detail=""):
@@ -179,10 +179,9 @@ class Reader:
             self.failed = True
             raise
 
-    def end(self):
-        """Raise Problem if the stream ended inside a message."""
-        if not self.failed and (self.data or self.header is not None):
-            raise Problem("bad-message", "the stream ended inside a message")
+    def is_between_messages(self):
+        """Say whether the stream may end here."""
+        return not self.data and self.header is None
 
     def _next(self):
         if self.header is None and len(self.data) >= 2:
@@ -283,7 +282,8 @@ class Conversation:
                     self._finish()
             elif not self.has_ended and self.phase not in ("closed", "failed"):
                 self.has_ended = True
-                self.reader.end()
+                if not self.reader.is_between_messages():
+                    raise Problem("bad-message", "the stream ended inside a message")
                 self._peer_ends(None)
                 self._finish()
         except Problem as problem:
@@ -574,14 +574,21 @@ def serve(listener, **options):
         threading.Thread(target=serve_one, args=(sock,), kwargs=options, daemon=True).start()
 
 
-if __name__ == "__main__":
-    command, host, port, *words = sys.argv[1:]
+def main(command, host, port, *words):
+    """Serve, or ask and print each part of the answer."""
     if command == "serve":
-        with socket.create_server((host, int(port))) as listening:
-            print(f"listening on tcp://{host}:{listening.getsockname()[1]}", flush=True)
-            serve(listening)
+        with (
+            socket.create_server((host, int(port))) as listener,
+            contextlib.suppress(KeyboardInterrupt),
+        ):
+            print(f"listening on tcp://{host}:{listener.getsockname()[1]}", flush=True)
+            serve(listener)
     else:
         client = Client(host, int(port))
         for content in client.parts(words[1], words[0]):
             print(content)
         client.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
