@@ -218,7 +218,7 @@ class Conversation:
         self.peer_header, self.peer_content = MAX_HEADER, MAX_CONTENT
         self.waiting, self.late, self.unanswered = {}, set(), set()  # ids: ours, ours, the peer's
         self.last_id = self.before_hello = 0
-        self.has_kinds = self.may_greet = self.has_ended = False
+        self.has_kinds = self.is_late_for_hello = self.awaits_welcome = self.has_ended = False
 
     def send(self, content=b"", **fields):
         """Send a message; raise Problem if it is larger than the peer accepts."""
@@ -240,21 +240,22 @@ class Conversation:
     def hello(self, **members):
         """Open the conversation as a client."""
         self.send({"version": 1, **members}, kind="hello")
-        self.phase = "greeting"
+        self.phase, self.awaits_welcome = "greeting", True
 
     def give_up(self, number):
         """Drop the answer when it comes."""
         if self.waiting.pop(number, None):
             self.late.add(number)
 
-    def answer(self, number, content, more=False):
-        """Send the reply to a request, or one part of it."""
+    def answer(self, number, content, **fields):
+        """Send the reply to a request, or with more=True one part of it."""
         try:
-            self.send(content, kind="reply", re=number, **({"more": True} if more else {}))
-        except Problem as problem:
-            return self.refuse(number, problem.code, problem.detail)
-        if not more:
-            self._answered(number)
+            self.send(content, kind="reply", re=number, **fields)
+        except Problem as problem:  # larger than the peer accepts
+            self.refuse(number, problem.code, problem.detail)
+        else:
+            if "more" not in fields:
+                self._answered(number)
 
     def refuse(self, number, code, detail=""):
         """Answer a request with an error; without a number, tell of a plain message."""
@@ -324,9 +325,9 @@ class Conversation:
     def _react(self, header, body):
         """Do what the table of reactions says; return whether the program gets the message."""
         kind, number, asked = header.get("kind"), header.get("id"), header.get("re")
-        is_first = not self.may_greet
+        may_greet = not self.is_late_for_hello if self.is_server else self.awaits_welcome
         self.has_kinds |= kind is not None
-        self.may_greet |= kind not in (None, "ping")  # from now on a hello is late
+        self.is_late_for_hello |= kind not in (None, "ping")
         if kind in ("request", "ping") and number is None:
             raise Problem("bad-message", f"{kind} without id")
         if kind in ("reply", "pong") or (kind == "error" and asked is not None):
@@ -337,8 +338,7 @@ class Conversation:
                 self._peer_ends(code)
             return code not in ENDING
         if kind in ("hello", "welcome"):
-            expected = is_first if kind == "hello" else self.phase in ("greeting", "closing")
-            if (kind == "hello") != self.is_server or not expected:
+            if (kind == "hello") != self.is_server or not may_greet:
                 raise Problem("bad-message", f"{kind} at this point")
             self._greet(header, body)
         elif kind == "close":
@@ -397,6 +397,7 @@ class Conversation:
             raise Problem("bad-message", f"content of {header['kind']}")
         if self.is_server and self.token and members.get("token") != self.token:
             raise Problem("unauthorized", "the token is not known")
+        self.awaits_welcome = False
         self.peer_header = limits.get("max_header_size", MAX_HEADER)
         self.peer_content = limits.get("max_content_size", MAX_CONTENT)
         if self.phase != "closing":
@@ -504,6 +505,14 @@ class Application:
 
     def take(self, header, body):
         """Handle a request or a plain message."""
+        try:
+            self._handle(header, body)
+        except Problem as problem:  # a plain message that is larger than the peer accepts
+            self.conversation.refuse(None, "refused", f"{problem.code}: {problem.detail}")
+        except ValueError as error:  # content that cannot be read, or is no number
+            self.conversation.refuse(header["id"], "bad-content", str(error))
+
+    def _handle(self, header, body):
         talk, number, subject = self.conversation, header.get("id"), header.get("subject")
         same = {name: header[name] for name in ("content-type", "content-encoding")}
         if header.get("kind") is None:
@@ -514,7 +523,7 @@ class Application:
             elif subject == "release":
                 self.release()
         elif subject == "echo":
-            self._same(number, body, same)
+            talk.answer(number, body, **same)
         elif subject == "hold":
             self.held.append((number, body, same))
         elif subject == "count":
@@ -533,11 +542,8 @@ class Application:
     def release(self):
         """Answer the requests that are held."""
         while self.held:
-            self._same(*self.held.pop(0))
-
-    def _same(self, number, body, fields):
-        self.conversation.send(body, kind="reply", re=number, **fields)
-        self.conversation._answered(number)
+            number, body, same = self.held.pop(0)
+            self.conversation.answer(number, body, **same)
 
 
 def serve_one(sock, token=None, **limits):

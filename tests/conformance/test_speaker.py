@@ -219,6 +219,28 @@ def test_the_speaker_is_a_client_of_telex(front_end: FrontEnd, token: str | None
     assert client.conversation.phase == "closed"
 
 
+def test_the_speaker_refuses_what_its_peer_cannot_take() -> None:
+    """A reply over the peer's limits is too large; a number that is none is bad content."""
+    limits = telex.Limits(max_content_size=1000)
+    with (
+        speaking() as (host, port),
+        telex.sync.connect(
+            f"tcp://{host}:{port}", limits=limits, keepalive=True, timeout=TIMEOUT
+        ) as client,
+    ):
+        for subject, content, code in (
+            ("large", "1001", "too-large"),
+            ("echo", "x" * 1001, "too-large"),
+            ("count", "three", "bad-content"),
+        ):
+            with pytest.raises(RemoteError) as caught:
+                client.request(content, subject=subject)
+            assert caught.value.code == code
+        client.send("x" * 1001, subject="echo")
+        assert client.receive().content["code"] == "refused"
+        assert client.request("1000", subject="large").content == bytes(1000)
+
+
 @pytest.mark.parametrize("token", [None, "an open secret"])
 def test_the_blocking_client_of_telex_speaks_with_the_speaker(token: str | None) -> None:
     """Requests, parts, errors, plain messages, a ping and the close, with and without hello."""
