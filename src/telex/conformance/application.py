@@ -9,7 +9,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from telex.application.application import Application
-from telex.errors import Refusal
+from telex.application.observer import Observer
+from telex.errors import Refusal, TelexError
 from telex.wire.message import Message
 
 if TYPE_CHECKING:
@@ -21,10 +22,36 @@ _LONGEST_HOLD = 5.0
 """Seconds after which a held request is answered in any case, so that no thread is left behind."""
 
 
+class _Held(Observer):
+    """What the connections hold, until it is released or they end."""
+
+    def __init__(self) -> None:
+        self._released: dict[Peer, threading.Event] = {}
+
+    def connected(self, peer: Peer) -> None:
+        """Hold what this peer asks for."""
+        self._released[peer] = threading.Event()
+
+    def disconnected(self, peer: Peer, error: TelexError | None) -> None:
+        """Hold it no longer."""
+        self._released.pop(peer).set()
+
+    def wait(self, peer: Peer) -> None:
+        """Wait until what the peer asked for is released."""
+        released = self._released.get(peer)
+        if released is not None:
+            released.wait(_LONGEST_HOLD)
+
+    def release(self, peer: Peer) -> None:
+        """Hold nothing of this peer any more."""
+        self._released[peer].set()
+
+
 def fixed_application() -> Application:
     """Return the application; each server needs its own."""
     app = Application()
-    held: dict[Peer, threading.Event] = {}
+    held = _Held()
+    app.observers.append(held)
 
     @app.on("echo")
     def echo(message: Message, peer: Peer) -> Message | None:
@@ -59,12 +86,12 @@ def fixed_application() -> Application:
 
     @app.on("hold", concurrent=True, blocking=True)
     def hold(message: Message, peer: Peer) -> Message:
-        held.setdefault(peer, threading.Event()).wait(_LONGEST_HOLD)
+        held.wait(peer)
         return Message(message.body, content_type=message.content_type, encoding=message.encoding)
 
     @app.on("release")
     def release(message: Message, peer: Peer) -> None:
-        held.setdefault(peer, threading.Event()).set()
+        held.release(peer)
 
     @app.on("large")
     def large(message: Message) -> bytes:

@@ -1,15 +1,17 @@
-"""The conversations and the setups that the specification has."""
+"""The conversations that the specification has, as one list."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from telex.conformance.samples import CONVERSATIONS, SETUPS
+from telex.conformance.cells import cells
+from telex.conformance.samples import CONVERSATIONS
+from telex.conformance.setups import SETUPS
 
 
 def conversations() -> list[dict[str, Any]]:
     """Return all conversations, in the order of the file."""
-    return CONVERSATIONS
+    return [*CONVERSATIONS, *cells()]
 
 
 def setups() -> dict[str, dict[str, Any]]:

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-SETUPS: Final[dict[str, dict[str, Any]]] = {
-    "plain": {},
-    "token": {"token": "an open secret"},
-    "small": {"limits": {"max_header_size": 1024, "max_content_size": 4096}},
-    "hello": {"hello": True, "keepalive": True},
-}
-
 _BAD: Final[list[dict[str, Any]]] = [
     {"out": {"kind": "error", "code": "bad-message"}},
     {"out": "end"},
@@ -202,6 +195,7 @@ CONVERSATIONS: Final[list[dict[str, Any]]] = [
         "name": "client-gives-up",
         "shows": "An answer that nobody waits for any more is dropped.",
         "role": "client",
+        "setup": "plain",
         "steps": [
             {"do": {"request": {"subject": "slow", "text": "?"}, "as": "a"}},
             {"out": {"kind": "request", "id": "$a"}},
@@ -213,6 +207,7 @@ CONVERSATIONS: Final[list[dict[str, Any]]] = [
         "name": "client-closes",
         "shows": "A client that closes says so, and waits for the close of its peer.",
         "role": "client",
+        "setup": "plain",
         "steps": [
             {"do": {"send": {"subject": "news", "text": "x"}}},
             {"out": {"subject": "news", "text": "x"}},
@@ -230,6 +225,7 @@ CONVERSATIONS: Final[list[dict[str, Any]]] = [
         "name": "client-takes-answers-in-any-order",
         "shows": "Answers may come in any order; the re tells which request is answered.",
         "role": "client",
+        "setup": "plain",
         "steps": [
             {"do": {"request": {"subject": "first", "text": "1"}, "as": "a"}},
             {"do": {"request": {"subject": "second", "text": "2"}, "as": "b"}},
@@ -245,6 +241,7 @@ CONVERSATIONS: Final[list[dict[str, Any]]] = [
         "name": "client-pong-to-a-request-that-was-given-up",
         "shows": "A pong answers no request, also when nobody waits for its answer any more.",
         "role": "client",
+        "setup": "plain",
         "steps": [
             {"do": {"request": {"subject": "slow", "text": "?"}, "as": "a"}},
             {"out": {"kind": "request", "id": "$a"}},
