@@ -43,7 +43,8 @@ class CoreEnd:
         greeting = Greeting("tested", token=token, keepalive=keepalive)
         if self._serves:
             tokens = Tokens({"tester": token}) if token is not None else None
-            greeting = Greeting("tested", authenticate=tokens and tokens.owner_of)
+            owner_of = None if tokens is None else tokens.owner_of
+            greeting = Greeting("tested", authenticate=owner_of)
         limits = Limits(**setup.get("limits", {}))
         self.core = Conversation(limits, greeting, serves=self._serves, now=self._now)
         self._reader = MessageProcessor(_GENEROUS)
