@@ -116,7 +116,8 @@ class PeerForClients:
         self._tell: Final = tell
         self._tls: Final = tls
         self._timeout: Final = timeout
-        self._listeners, self.address = listen(address)
+        self._listeners, bound = listen(address)
+        self.address: Final[Address] = bound
         try:
             self._behind = ServingInThread(application, "tcp://127.0.0.1:0", options_of(setup))
         except BaseException:
