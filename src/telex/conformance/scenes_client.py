@@ -395,4 +395,21 @@ SCENES: Final[list[dict[str, Any]]] = [
         _reply(text="x"),
         *_BAD,
     ),
+    _scene(
+        "client-late-error",
+        "An error that answers what nobody waits for is dropped.",
+        {"do": {"request": {"subject": "slow", "text": "?"}, "as": "a"}},
+        {"out": {"kind": "request", "id": "$a"}},
+        {"do": {"give up": "a"}},
+        _error(re="$a", code="shutting-down"),
+        {"in": {"kind": "ping", "id": 5}},
+        {"out": {"kind": "pong", "re": 5}},
+    ),
+    _client(
+        "client-broken",
+        "What is no message ends the conversation, and every request that waits.",
+        {"in": {"bytes": [{"hex": "0000"}]}},
+        *_BAD,
+        {"result": {"of": "a", "closed": "bad-message"}},
+    ),
 ]
