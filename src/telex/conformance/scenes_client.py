@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-_END: Final[dict[str, Any]] = {"out": "end"}
-_CLOSE: Final[dict[str, Any]] = {"out": {"kind": "close"}}
-_BAD: Final[list[dict[str, Any]]] = [{"out": {"kind": "error", "code": "bad-message"}}, _END]
+from telex.conformance.steps import CLOSE, END, ends_with
+
+_BAD: Final = ends_with("bad-message")
 
 
 def _scene(name: str, shows: str, *steps: Any, setup: str = "plain") -> dict[str, Any]:
@@ -265,16 +265,16 @@ SCENES: Final[list[dict[str, Any]]] = [
         "client-close-with-a-code",
         "The code of a close is the reason that the program gets.",
         {"in": {"kind": "close", "json": {"code": "a-code-of-its-own", "reason": "why"}}},
-        _CLOSE,
-        _END,
+        CLOSE,
+        END,
         {"result": {"of": "a", "closed": "a-code-of-its-own"}},
     ),
     _client(
         "client-close-without-content",
         "A close needs no content.",
         {"in": {"kind": "close"}},
-        _CLOSE,
-        _END,
+        CLOSE,
+        END,
         {"result": {"of": "a", "closed": "closed"}},
     ),
     *(
@@ -282,8 +282,8 @@ SCENES: Final[list[dict[str, Any]]] = [
             f"client-ended-by-{code}",
             "An error without re and with this code ends the conversation.",
             _error(code=code),
-            _CLOSE,
-            _END,
+            CLOSE,
+            END,
             {"result": {"of": "a", "closed": code}},
         )
         for code in ("bad-message", "too-large", "unauthorized", "timeout", "shutting-down")
@@ -293,7 +293,7 @@ SCENES: Final[list[dict[str, Any]]] = [
         "Content over the limit of a client ends the conversation with the header.",
         _reply(**{"content-length": 4097}),
         {"out": {"kind": "error", "code": "too-large"}},
-        _END,
+        END,
         {"result": {"of": "a", "closed": "too-large"}},
         setup="small",
     ),
@@ -320,8 +320,8 @@ SCENES: Final[list[dict[str, Any]]] = [
         "A client whose token is refused ends the conversation too.",
         {"out": {"kind": "hello"}},
         _error(code="unauthorized"),
-        _CLOSE,
-        _END,
+        CLOSE,
+        END,
         setup="token",
     ),
     _scene(
