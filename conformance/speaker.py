@@ -3,8 +3,10 @@
     python conformance/speaker.py serve 127.0.0.1 7766
     python conformance/speaker.py ask 127.0.0.1 7766 SUBJECT TEXT
 
-docs/wire-format.md is what this program follows, from top to bottom.
+docs/wire-format.md is what this program follows. It leaves out TLS and the limits on time.
 """
+
+from __future__ import annotations
 
 import contextlib
 import json
@@ -13,126 +15,123 @@ import re
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
-MAX_HEADER, MAX_CONTENT, MAX_OWN = 16 * 1024, 16 * 1024 * 1024, 64 * 1024
+Header = dict[str, Any]
+Message = tuple[Header, bytes]  # a header with its defaults, and the content as bytes
+
 SAFE = 2**53 - 1
-OWN_KINDS = {"hello", "welcome", "error", "close", "ping", "pong"}
-KINDS = {None, "request", "reply", *OWN_KINDS}
-ENDING = {"bad-message", "too-large", "unauthorized", "timeout", "overloaded", "shutting-down"}
-LAST_FIELDS = ("content-length", "id", "re")
-FIRST_FIELDS = ("byteorder", "content-type", "content-encoding", "kind", "subject", "more")
+MOST_OWN = 64 * 1024
+OWN_KINDS = ("hello", "welcome", "error", "close", "ping", "pong")
+ENDING = ("bad-message", "too-large", "unauthorized", "timeout", "overloaded", "shutting-down")
+FRONT = ("byteorder", "content-type", "content-encoding", "kind", "subject", "more")
+NUMBERS = ("content-length", "id", "re")
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 MEDIA_TYPE = re.compile(rf"({TOKEN}/{TOKEN})(?:[ \t]*;.*)?", re.DOTALL)
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-CHARSETS = {"us-ascii": "ascii", "iso-8859-1": "latin-1"}
+CHARSETS = {"us-ascii": "ascii", "iso-8859-1": "latin-1", "binary": "utf-8"}
 CHARSETS |= {name: name for name in ("utf-8", "ascii", "latin-1", "utf-16-le", "utf-16-be")}
 
 
 class Problem(Exception):  # noqa: N818 - it is the name that the format has
     """Something is refused, or has ended, with a code of the format."""
 
-    def __init__(self, code, detail=""):
+    def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail)
         self.code, self.detail = code, detail
 
 
-# ---- The codec: a message is its header, a dict without content-length, and its body, bytes ----
+# The codec
 
 
-def encode(header, body):
-    """Return the bytes of a message; raise Problem where a receiver would refuse them."""
-    first = {name: header[name] for name in FIRST_FIELDS if name in header}
-    last = {"content-length": len(body)} | {n: header[n] for n in ("id", "re") if n in header}
-    own = {name: header[name] for name in header if name not in (*FIRST_FIELDS, *LAST_FIELDS)}
-    text = json.dumps({**first, **own, **last}, ensure_ascii=False, separators=(",", ":"))
-    block = text.encode("utf-8", "surrogatepass")
-    understand(block)
-    if len(block) > 65535:
-        raise Problem("bad-message", "the header block is too long")
+def encode(header: Header, body: bytes) -> bytes:
+    """Return the bytes of a message: what repeats stands in front, the numbers last."""
+    own = [name for name in header if name not in (*FRONT, *NUMBERS)]
+    said = {**header, "content-length": len(body)}
+    ordered = {name: said[name] for name in (*FRONT, *own, *NUMBERS) if name in said}
+    block = json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()
     return len(block).to_bytes(2, "big") + block + body
 
 
-def understand(block):
-    """Read a header block, strictly; return the header with its defaults, and the length."""
-    try:
-        text = block.decode("utf-8")
-        outside = STRING.sub("", text)
-        depth = max_depth = 0
-        for character in outside:
-            depth += (character in "{[") - (character in "}]")
-            max_depth = max(max_depth, depth)
-        if max_depth > 64:
-            raise ValueError("nested too deeply")
-        header = parse(text, object_pairs_hook=unique, parse_int=bounded)
-        check(header)
-    except (ValueError, OverflowError) as error:
-        raise Problem("bad-message", str(error)) from None
-    header.setdefault("content-type", "application/octet-stream")
-    is_bytes = form_of(header) == "bytes"
-    header.setdefault("content-encoding", "binary" if is_bytes else "utf-8")
-    return header, header.pop("content-length")
-
-
-def check(header):
-    """Raise ValueError if a field is not as it must be."""
-
-    def is_integer(name, low):
-        return type(header[name]) is int and low <= header[name] <= SAFE
-
-    good = {
-        "byteorder": lambda value: value in ("little", "big"),
-        "content-type": lambda value: isinstance(value, str) and MEDIA_TYPE.fullmatch(value),
-        "content-encoding": lambda value: isinstance(value, str) and value,
-        "content-length": lambda _: is_integer("content-length", 0),
-        "kind": lambda value: isinstance(value, str),
-        "subject": lambda value: isinstance(value, str),
-        "id": lambda _: is_integer("id", 1),
-        "re": lambda _: is_integer("re", 1),
-        "more": lambda value: value is True,
-    }
+def understand(block: bytes) -> Header:
+    """Read a header block, strictly, and fill in the defaults; raise ValueError."""
+    text = block.decode("utf-8")
+    depth = deepest = 0
+    for mark in re.findall(r"[\[\]{}]", STRING.sub("", text)):
+        depth += 1 if mark in "[{" else -1
+        deepest = max(deepest, depth)
+    header = parse(text, object_pairs_hook=unique, parse_int=whole) if deepest <= 64 else None
     if not isinstance(header, dict) or "content-length" not in header:
-        raise ValueError("not an object with content-length")
-    for name in good.keys() & header.keys():
-        if not good[name](header[name]):
+        raise ValueError("no object with content-length, of at most 64 levels")
+    for name in CHECKS.keys() & header.keys():
+        if not CHECKS[name](header[name]):
             raise ValueError(f"{name} must not be {header[name]!r}")
+    header.setdefault("content-type", "application/octet-stream")
+    default = "binary" if form_of(header) == "bytes" else "utf-8"
+    return {"content-encoding": default, **header}
 
 
-def parse(text, **hooks):
+def is_number(value: object, least: int) -> bool:
+    """Say whether a value is an integer of the format; true and 5.0 are none."""
+    return type(value) is int and least <= value <= SAFE
+
+
+CHECKS: dict[str, Callable[[Any], bool]] = {
+    "byteorder": lambda value: value in ("little", "big"),
+    "content-type": lambda value: isinstance(value, str) and bool(MEDIA_TYPE.fullmatch(value)),
+    "content-encoding": lambda value: isinstance(value, str) and value != "",
+    "content-length": lambda value: is_number(value, 0),
+    "kind": lambda value: isinstance(value, str),
+    "subject": lambda value: isinstance(value, str),
+    "id": lambda value: is_number(value, 1),
+    "re": lambda value: is_number(value, 1),
+    "more": lambda value: value is True,
+}
+
+
+def parse(text: str, **hooks: Any) -> Any:
     """Read JSON as RFC 8259 has it: no NaN, no infinity, no half of a surrogate pair."""
     value = json.loads(text, parse_float=finite, parse_constant=finite, **hooks)
     json.dumps(value, ensure_ascii=False).encode()
     return value
 
 
-def finite(text):
-    """Read a number with a fraction or an exponent, or NaN and Infinity."""
+def finite(text: str) -> float:
+    """Read a number that a 64-bit float can hold."""
     if not math.isfinite(float(text)):
         raise ValueError(f"no number: {text[:20]}")
     return float(text)
 
 
-def bounded(text):
-    """Read an integer of a header block, which a 64-bit float must be able to hold."""
+def whole(text: str) -> int:
+    """Read an integer that a 64-bit float can hold."""
     finite(text)
     return int(text)
 
 
-def unique(pairs):
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object in which no name stands twice."""
     if len(dict(pairs)) < len(pairs):
         raise ValueError("a name stands twice")
     return dict(pairs)
 
 
-def form_of(header):
-    """Say whether content is "json", "text" or "bytes"; case and parameters do not matter."""
-    essence = MEDIA_TYPE.fullmatch(header["content-type"])[1].lower()
+def essence_of(header: Header) -> str:
+    """Return the content type in lower case, without parameters."""
+    match = MEDIA_TYPE.fullmatch(header["content-type"])
+    return match[1].lower() if match else ""
+
+
+def form_of(header: Header) -> str:
+    """Say whether content is "json", "text" or "bytes"."""
+    essence = essence_of(header)
     if essence in ("application/json", "text/json") or essence.endswith("+json"):
         return "json"
     return "text" if essence.startswith("text/") else "bytes"
 
 
-def content_of(header, body):
+def content_of(header: Header, body: bytes) -> Any:
     """Return the content: text, what JSON says, or bytes. Raise ValueError if it is unreadable."""
     form, charset = form_of(header), header["content-encoding"].lower()
     if form == "bytes" or (form == "text" and charset == "binary"):
@@ -140,36 +139,33 @@ def content_of(header, body):
     if charset == "utf-16":
         charset = "utf-16-be" if body[:2] == b"\xfe\xff" else "utf-16-le"
         body = body[2:] if body[:2] in (b"\xfe\xff", b"\xff\xfe") else body
-    charset = "utf-8" if charset == "binary" else charset
     if charset not in CHARSETS:
         raise ValueError(f"unknown charset {charset}")
     text = body.decode(CHARSETS[charset])
-    try:
-        return parse(text) if form == "json" else text
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    return parse(text) if form == "json" else text
 
 
-def packed(content):
+def packed(content: Any) -> Message:
     """Return the fields and the body for content: text, bytes, or else JSON."""
     if isinstance(content, bytes):
-        kind, charset, body = "application/octet-stream", "binary", content
+        form, charset, body = "application/octet-stream", "binary", content
     elif isinstance(content, str):
-        kind, charset, body = "text/plain", "utf-8", content.encode()
+        form, charset, body = "text/plain", "utf-8", content.encode()
     else:
-        kind, charset = "application/json", "utf-8"
+        form, charset = "application/json", "utf-8"
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-    return {"byteorder": sys.byteorder, "content-type": kind, "content-encoding": charset}, body
+    return {"byteorder": sys.byteorder, "content-type": form, "content-encoding": charset}, body
 
 
 class Reader:
     """Cuts a stream into messages; ``look`` sees each header before its content has come."""
 
-    def __init__(self, max_header=MAX_HEADER, max_content=MAX_CONTENT, look=lambda *_: None):
-        self.max_header, self.max_content, self.look = max_header, max_content, look
-        self.data, self.header, self.length, self.failed = bytearray(), None, 0, False
+    def __init__(self, max_header: int = 16 * 1024, max_content: int = 16 * 1024 * 1024) -> None:
+        self.max_header, self.max_content = max_header, max_content
+        self.look: Callable[[Header, int], None] = lambda header, length: None
+        self.data, self.header, self.failed = bytearray(), Header(), False
 
-    def read(self, data):
+    def read(self, data: bytes) -> Iterator[Message]:
         """Yield each message that is complete; raise Problem at what is none, and read no more."""
         self.data += data
         try:
@@ -179,50 +175,61 @@ class Reader:
             self.failed = True
             raise
 
-    def is_between_messages(self):
+    def is_between_messages(self) -> bool:
         """Say whether the stream may end here."""
-        return not self.data and self.header is None
+        return not self.data and not self.header
 
-    def _next(self):
-        if self.header is None and len(self.data) >= 2:
+    def _next(self) -> Message | None:
+        if not self.header and len(self.data) >= 2:
             size = int.from_bytes(self.data[:2], "big")
             if not 2 <= size <= self.max_header:
                 raise Problem("bad-message", f"a header block of {size} bytes")
-            if len(self.data) > 2 and self.data[2] not in b"{ \t\r\n":
+            if self.data[2:3].strip(b"{ \t\r\n"):
                 raise Problem("bad-message", "the header block is no object")
             if len(self.data) >= 2 + size:
-                self.header, self.length = understand(bytes(self.data[2 : 2 + size]))
-                if self.length > self.max_content:
-                    raise Problem("too-large", f"content of {self.length} bytes")
-                self.look(self.header, self.length)
+                self._take_header(bytes(self.data[2 : 2 + size]))
                 del self.data[: 2 + size]
-        if self.header is None or len(self.data) < self.length:
+        if not self.header or len(self.data) < self.header["content-length"]:
             return None
-        message = self.header, bytes(self.data[: self.length])
-        del self.data[: self.length]
-        self.header = None
-        return message
+        header, self.header = self.header, {}
+        length = header.pop("content-length")
+        body = bytes(self.data[:length])
+        del self.data[:length]
+        return header, body
+
+    def _take_header(self, block: bytes) -> None:
+        try:
+            header = understand(block)
+        except ValueError as error:
+            raise Problem("bad-message", str(error)) from None
+        if header["content-length"] > self.max_content:
+            raise Problem("too-large", f"content of {header['content-length']} bytes")
+        self.look(header, header["content-length"])
+        self.header = header
 
 
-# ---- The conversation: bytes in, messages for the program and bytes out; no socket ----
+# The conversation: bytes come in, messages for the program and bytes go out; it has no socket
 
 
 class Conversation:
     """One end of a connection: ``phase`` is the one of the diagram, ``output`` is to be sent."""
 
-    def __init__(self, is_server, token=None, **limits):
+    def __init__(self, is_server: bool, token: str | None = None, **limits: int) -> None:
         self.is_server, self.token = is_server, token
         self.phase = "greeting" if is_server and token else "open"
-        self.reader = Reader(**limits, look=self._look)
-        self.output, self.code = bytearray(), None  # code: why it ended
-        self.peer_header, self.peer_content = MAX_HEADER, MAX_CONTENT
-        self.waiting, self.late, self.unanswered = {}, set(), set()  # ids: ours, ours, the peer's
+        self.reader, self.output = Reader(**limits), bytearray()
+        self.reader.look = self._look
+        self.peer_header, self.peer_content = self.reader.max_header, self.reader.max_content
+        self.waiting: dict[int, str] = {}  # our requests and pings, by id
+        self.late: set[int] = set()  # those of them that were given up
+        self.unanswered: set[int] = set()  # the peer's requests
+        self.code = "closed"  # why the peer, or this side, has ended the conversation
         self.last_id = self.before_hello = 0
-        self.has_kinds = self.is_late_for_hello = self.awaits_welcome = self.has_ended = False
+        self.has_kinds = self.is_late_for_hello = self.awaits_welcome = False
 
-    def send(self, content=b"", **fields):
+    def send(self, content: Any = b"", **fields: Any) -> None:
         """Send a message; raise Problem if it is larger than the peer accepts."""
-        if self.phase in ("closing", "closed", "failed"):
+        if self.phase not in ("greeting", "open", "finishing"):
             raise Problem("closed", "nothing may be sent any more")
         header, body = packed(content)
         data = encode({**header, **fields}, body)
@@ -230,365 +237,304 @@ class Conversation:
             raise Problem("too-large", f"{len(body)} bytes, and {self.peer_content} are allowed")
         self.output += data
 
-    def ask(self, kind, content=b"", **fields):
+    def ask(self, kind: str, content: Any = b"", **fields: Any) -> int:
         """Send a request or a ping, and return its id."""
-        number = self.last_id + 1
-        self.send(content, kind=kind, id=number, **fields)
-        self.last_id, self.waiting[number] = number, kind
-        return number
+        self.send(content, kind=kind, id=self.last_id + 1, **fields)
+        self.last_id += 1
+        self.waiting[self.last_id] = kind
+        return self.last_id
 
-    def hello(self, **members):
+    def hello(self, **members: Any) -> None:
         """Open the conversation as a client."""
         self.send({"version": 1, **members}, kind="hello")
         self.phase, self.awaits_welcome = "greeting", True
 
-    def give_up(self, number):
+    def give_up(self, number: int) -> None:
         """Drop the answer when it comes."""
         if self.waiting.pop(number, None):
             self.late.add(number)
 
-    def answer(self, number, content, **fields):
+    def answer(self, number: int, content: Any, **fields: Any) -> None:
         """Send the reply to a request, or with more=True one part of it."""
         try:
             self.send(content, kind="reply", re=number, **fields)
         except Problem as problem:  # larger than the peer accepts
-            self.refuse(number, problem.code, problem.detail)
-        else:
-            if "more" not in fields:
-                self._answered(number)
+            self.tell(problem.code, problem.detail, re=number)
+        if "more" not in fields:
+            self._answered(number)
 
-    def refuse(self, number, code, detail=""):
-        """Answer a request with an error; without a number, tell of a plain message."""
-        self._tell(code, detail, **({} if number is None else {"re": number}))
-        self._answered(number)
-
-    def close(self, code="closed"):
-        """Send close; what was asked is given up."""
-        if self.phase in ("greeting", "open", "finishing"):
-            if self.has_kinds or not self.is_server:
-                self.send({"code": code, "reason": ""}, kind="close")
-            for number in list(self.waiting):
-                self.give_up(number)
-            self.phase = "closed" if self.phase == "finishing" else "closing"
-
-    def receive(self, data):
-        """Take bytes, or none at the end of the stream; yield (header, body) for the program."""
-        try:
-            if data:
-                for header, body in self.reader.read(data):
-                    if self.phase in ("closed", "failed"):
-                        return
-                    if self._react(header, body):
-                        yield header, body
-                    self._finish()
-            elif not self.has_ended and self.phase not in ("closed", "failed"):
-                self.has_ended = True
-                if not self.reader.is_between_messages():
-                    raise Problem("bad-message", "the stream ended inside a message")
-                self._peer_ends(None)
-                self._finish()
-        except Problem as problem:
-            if self.phase not in ("closing", "closed", "failed"):
-                self._tell(problem.code, problem.detail)
-            if self.phase not in ("closed", "failed"):
-                self.phase, self.code = "failed", problem.code
-
-    def _tell(self, code, detail, **fields):
+    def tell(self, code: str, detail: str = "", **fields: Any) -> None:
+        """Send an error; with re, it is the answer to a request."""
         problem = {"code": code, "detail": detail[:1000]}
         self.send(problem, **{"content-type": "application/problem+json"}, kind="error", **fields)
+        self._answered(fields.get("re", 0))
 
-    def _answered(self, number):
+    def close(self) -> None:
+        """Say close, to a peer that knows kinds; what was asked is given up."""
+        if self.has_kinds:
+            self.send({"code": "closed", "reason": ""}, kind="close")
+        for number in list(self.waiting):
+            self.give_up(number)
+        self.phase = "closed" if self.phase == "finishing" else "closing"
+
+    def receive(self, data: bytes) -> Iterator[Message]:
+        """Take bytes, or none at the end of the stream; yield the messages for the program."""
+        try:
+            if not data and not self.reader.is_between_messages():
+                raise Problem("bad-message", "the stream ended inside a message")
+            if not data:
+                self._end("closed")
+            for header, body in self.reader.read(data):
+                if self._react(header, body):
+                    yield header, body
+                self._answered(0)
+        except Problem as problem:
+            if self.phase in ("greeting", "open", "finishing"):
+                self.tell(problem.code, problem.detail)
+            self.phase, self.code = "failed", problem.code
+
+    def _answered(self, number: int) -> None:
         self.unanswered.discard(number)
-        self._finish()
-
-    def _finish(self):
         if self.phase == "finishing" and not self.unanswered:
             self.close()
 
-    def _peer_ends(self, code):
-        self.code = self.code or code
-        if self.phase != "finishing":
-            self.phase = "closed" if self.phase == "closing" else "finishing"
+    def _end(self, code: str) -> None:
+        """Take the last message of the peer, or the end of its stream."""
+        self.code = code
+        self.phase = {"closing": "closed", "closed": "closed"}.get(self.phase, "finishing")
+        self._answered(0)
 
-    def _look(self, header, length):
+    def _look(self, header: Header, length: int) -> None:
         """Refuse what can be refused before its content has come."""
         kind = header.get("kind")
-        if self.phase == "finishing":
+        if self.phase in ("finishing", "closed"):
             raise Problem("bad-message", "a message after close")
         if self.is_server and self.phase == "greeting":
             self.before_hello += 1
             if kind not in ("hello", "ping", "close") or self.before_hello > 64:
                 raise Problem("unauthorized", "a token is demanded")
-        if kind in OWN_KINDS and length > MAX_OWN:
+        if kind in OWN_KINDS and length > MOST_OWN:
             raise Problem("too-large", f"{kind} of {length} bytes")
 
-    def _react(self, header, body):
+    def _react(self, header: Header, body: bytes) -> bool:
         """Do what the table of reactions says; return whether the program gets the message."""
         kind, number, asked = header.get("kind"), header.get("id"), header.get("re")
-        may_greet = not self.is_late_for_hello if self.is_server else self.awaits_welcome
-        self.has_kinds |= kind is not None
+        is_late = self.is_late_for_hello
         self.is_late_for_hello |= kind not in (None, "ping")
-        if kind in ("request", "ping") and number is None:
-            raise Problem("bad-message", f"{kind} without id")
+        self.has_kinds |= kind is not None
+        is_again = kind == "request" and number in self.unanswered
+        if is_again or (kind in ("request", "ping") and number is None):
+            raise Problem("bad-message", f"{kind} with the id {number}")
         if kind in ("reply", "pong") or (kind == "error" and asked is not None):
-            return self._takes_answer(header, kind, asked)
+            return self._take_answer(str(kind), asked or 0, header.get("more", False))
         if kind == "error":
             code = members_of(header, body).get("code")
             if code in ENDING:
-                self._peer_ends(code)
+                self._end(code)
             return code not in ENDING
         if kind in ("hello", "welcome"):
-            if (kind == "hello") != self.is_server or not may_greet:
+            may_come = not is_late if self.is_server else self.awaits_welcome
+            if (kind == "hello") != self.is_server or not may_come:
                 raise Problem("bad-message", f"{kind} at this point")
             self._greet(header, body)
         elif kind == "close":
-            self._peer_ends(members_of(header, body).get("code"))
-        elif kind == "request" and number in self.unanswered:
-            raise Problem("bad-message", f"request {number} again")
-        elif kind is None:
+            code = members_of(header, body).get("code")
+            self._end(code if isinstance(code, str) else "closed")
+        elif kind is None or (kind == "request" and self.is_server and self.phase != "closing"):
+            self.unanswered |= {number} if kind and number else set()
             return True
-        elif self.phase == "closing":
-            return False  # what would be answered
-        elif kind == "ping":
-            self.send(kind="pong", re=number)
-        elif kind not in KINDS:
-            self._tell("unsupported-kind", kind[:100], **({"re": number} if number else {}))
-        elif not self.is_server:
-            self.refuse(number, "no-handler")
-        else:
-            self.unanswered.add(number)
-            return True
+        elif self.phase != "closing":
+            self._answer_itself(kind, number)
         return False
 
-    def _takes_answer(self, header, kind, asked):
+    def _answer_itself(self, kind: str, number: int | None) -> None:
+        if kind == "ping":
+            self.send(kind="pong", re=number)
+        else:
+            code = "no-handler" if kind == "request" else "unsupported-kind"
+            self.tell(code, kind[:100], **({"re": number} if number else {}))
+
+    def _take_answer(self, kind: str, asked: int, has_more: bool) -> bool:
         """Say whether an answer is waited for; one that was given up is dropped."""
-        question = self.waiting.get(asked)
+        is_last = kind != "reply" or not has_more
         if asked in self.late:
-            if not header.get("more"):
-                self.late.discard(asked)
+            self.late -= {asked} if is_last else set()
             return False
+        question = self.waiting.get(asked)
         if question is None or (kind != "error" and (kind == "pong") != (question == "ping")):
             raise Problem("bad-message", f"{kind} to nothing that was asked")
-        if not header.get("more") or kind != "reply":
+        if is_last:
             del self.waiting[asked]
         return True
 
-    def _greet(self, header, body):
+    def _greet(self, header: Header, body: bytes) -> None:
         """Take a hello or a welcome."""
-        members = members_of(header, body)
-        limits, features = members.get("limits", {}), members.get("features", [])
-        good = (
-            "" not in members
-            and form_of(header) == "json"
+        said = members_of(header, body)
+        limits, features = said.get("limits", {}), said.get("features", [])
+        is_json = form_of(header) == "json" and "" not in said
+        if not (
+            is_json
             and header["content-encoding"].lower() in ("utf-8", "binary")
-            and type(members.get("version", 1)) is int
-            and members.get("version", 1) == 1
-            and isinstance(members.get("agent", ""), str)
-            and isinstance(members.get("token", ""), str)
-            and isinstance(members.get("keepalive", False), bool)
+            and is_number(said.get("version", 1), 1)
+            and said.get("version", 1) == 1
+            and all(isinstance(said.get(name, ""), str) for name in ("agent", "token"))
+            and isinstance(said.get("keepalive", False), bool)
             and isinstance(features, list)
             and all(isinstance(feature, str) for feature in features)
             and isinstance(limits, dict)
-        )
-        if good:
-            most = [limits.get(f"max_{name}_size", 256) for name in ("header", "content")]
-            good = all(type(size) is int and size >= 256 for size in most)
-        if not good:
+            and all(
+                type(limits.get(name, 256)) is int and limits.get(name, 256) >= 256
+                for name in ("max_header_size", "max_content_size")
+            )
+        ):
             raise Problem("bad-message", f"content of {header['kind']}")
-        if self.is_server and self.token and members.get("token") != self.token:
+        if self.is_server and self.token and said.get("token") != self.token:
             raise Problem("unauthorized", "the token is not known")
         self.awaits_welcome = False
-        self.peer_header = limits.get("max_header_size", MAX_HEADER)
-        self.peer_content = limits.get("max_content_size", MAX_CONTENT)
+        self.peer_header = limits.get("max_header_size", 16 * 1024)
+        self.peer_content = limits.get("max_content_size", 16 * 1024 * 1024)
         if self.phase != "closing":
             self.phase = "open"
             if self.is_server:
-                sizes = self.reader.max_header, self.reader.max_content
-                own = dict(zip(("max_header_size", "max_content_size"), sizes, strict=True))
-                self.send({"version": 1, "limits": own}, kind="welcome")
+                own = self.reader.max_header, self.reader.max_content
+                sizes = dict(zip(("max_header_size", "max_content_size"), own, strict=True))
+                self.send({"version": 1, "limits": sizes}, kind="welcome")
 
 
-def members_of(header, body):
+def members_of(header: Header, body: bytes) -> dict[str, Any]:
     """Return the object that the content is; where it is none, one that says so."""
     try:
         members = content_of(header, body)
     except ValueError:
         members = None
-    if not isinstance(members, dict):
-        return {"": "no object"}
-    if header.get("kind") in ("error", "close") and not isinstance(members.get("code"), str):
-        members.pop("code", None)
-    return members
+    return members if isinstance(members, dict) else {"": "no object"}
 
 
-# ---- A client, which blocks ----
+# A client, which blocks
 
 
 class Client:
     """A connection to a server; ``received`` has the plain messages and errors without re."""
 
-    def __init__(self, host, port, timeout=10, **hello):
+    def __init__(self, host: str, port: int, timeout: float = 10, **limits: int) -> None:
         self.socket = socket.create_connection((host, port), timeout)
-        self.conversation, self.received, self.answers = Conversation(is_server=False), [], {}
-        if hello:
-            self.conversation.hello(**hello)
+        self.conversation = Conversation(False, None, **limits)
+        self.received: list[Message] = []
+        self.answers: list[Message] = []
 
-    def send(self, content, **fields):
-        """Send a plain message."""
-        self.conversation.send(content, **fields)
-        self._flush()
+    def parts(self, content: Any, subject: str) -> Iterator[Any]:
+        """Ask, and yield the content of each part of the answer; raise Problem."""
+        number = self.conversation.ask("request", content, subject=subject)
+        count, has_more = 0, True
+        while has_more:
+            header, body = self.answer_to(number)
+            has_more = header.get("more", False)
+            is_mark = not body and essence_of(header) == "application/octet-stream"
+            if has_more or not count or not is_mark:
+                yield content_of(header, body)
+            count += 1
 
-    def request(self, content, subject):
-        """Return the content of the answer; the last part, if there are several."""
-        return list(self.parts(content, subject))[-1]
+    def answer_to(self, number: int) -> Message:
+        """Return the next message that answers this request or ping; raise Problem."""
+        while True:
+            for header, body in self.answers:
+                if header["re"] == number:
+                    self.answers.remove((header, body))
+                    if header["kind"] == "error":
+                        raise Problem(members_of(header, body).get("code", "error"))
+                    return header, body
+            self.take()
 
-    def parts(self, content, subject):
-        """Yield the content of each part of an answer."""
-        number, count, more = self.conversation.ask("request", content, subject=subject), 0, True
-        try:
-            while more:
-                header, body = self._answer(number)
-                more = header.get("more", False)
-                essence = MEDIA_TYPE.fullmatch(header["content-type"])[1].lower()
-                if more or not count or body or essence != "application/octet-stream":
-                    yield content_of(header, body)
-                count += 1
-        finally:
-            self.conversation.give_up(number)
-
-    def ping(self):
-        """Wait until the server says that it is there."""
-        self._answer(self.conversation.ask("ping"))
-
-    def close(self):
-        """Say close, and wait for the close of the server."""
-        self.conversation.close()
-        while self.conversation.phase not in ("closed", "failed"):
-            self._take()
-        self._flush()
-        self.socket.close()
-
-    def _answer(self, number):
-        while not self.answers.get(number):
-            if self.conversation.phase in ("closed", "failed"):
-                self._flush()
-                self.socket.close()
-                raise Problem(self.conversation.code or "closed", "the connection has ended")
-            self._take()
-        header, body = self.answers[number].pop(0)
-        if header["kind"] == "error":
-            members = members_of(header, body)
-            raise Problem(members.get("code", "unknown"), str(members.get("detail", "")))
-        return header, body
-
-    def _take(self):
-        self._flush()
+    def take(self) -> None:
+        """Send what is unsent, and take what comes; raise Problem at the end."""
+        self.flush()
+        if self.conversation.phase in ("closed", "failed"):
+            self.socket.close()
+            raise Problem(self.conversation.code, "the connection has ended")
         for header, body in self.conversation.receive(self.socket.recv(65536)):
-            if "re" in header:
-                self.answers.setdefault(header["re"], []).append((header, body))
-            else:
-                self.received.append((header, body))
+            (self.answers if "re" in header else self.received).append((header, body))
 
-    def _flush(self):
-        self.socket.sendall(self.conversation.output)
-        self.conversation.output.clear()
+    def flush(self) -> None:
+        """Send what is unsent."""
+        if self.conversation.output:
+            self.socket.sendall(self.conversation.output)
+            self.conversation.output.clear()
 
-
-# ---- A server with the fixed application, a thread for each connection ----
-
-
-class Application:
-    """What a server under test offers, to one connection."""
-
-    def __init__(self, conversation):
-        self.conversation, self.held = conversation, []
-
-    def take(self, header, body):
-        """Handle a request or a plain message."""
-        try:
-            self._handle(header, body)
-        except Problem as problem:  # a plain message that is larger than the peer accepts
-            self.conversation.refuse(None, "refused", f"{problem.code}: {problem.detail}")
-        except ValueError as error:  # content that cannot be read, or is no number
-            self.conversation.refuse(header["id"], "bad-content", str(error))
-
-    def _handle(self, header, body):
-        talk, number, subject = self.conversation, header.get("id"), header.get("subject")
-        same = {name: header[name] for name in ("content-type", "content-encoding")}
-        if header.get("kind") is None:
-            if subject == "echo":
-                talk.send(body, subject="echo", **same)
-            elif subject == "refuse":
-                talk.refuse(None, "not-today")
-            elif subject == "release":
-                self.release()
-        elif subject == "echo":
-            talk.answer(number, body, **same)
-        elif subject == "hold":
-            self.held.append((number, body, same))
-        elif subject == "count":
-            for part in range(int(content_of(header, body))):
-                talk.answer(number, str(part + 1), more=True)
-            talk.answer(number, b"")
-        elif subject == "large":
-            talk.answer(number, bytes(int(content_of(header, body))))
-        elif subject in ("fail", "fail-midway"):
-            if subject == "fail-midway":
-                talk.answer(number, "1", more=True)
-            talk.refuse(number, "handler-failed")
-        else:
-            talk.refuse(number, "not-today" if subject == "refuse" else "no-handler")
-
-    def release(self):
-        """Answer the requests that are held."""
-        while self.held:
-            number, body, same = self.held.pop(0)
-            self.conversation.answer(number, body, **same)
+    def close(self) -> None:
+        """Say close, end the stream, and wait for the end of the server."""
+        self.conversation.close()
+        self.flush()
+        self.socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(Problem):
+            while True:
+                self.take()
 
 
-def serve_one(sock, token=None, **limits):
+# A server with the fixed application, a thread for each connection
+
+
+def handle(talk: Conversation, held: list[Message], header: Header, body: bytes) -> None:
+    """Handle a request or a plain message of the fixed application."""
+    kind, number, subject = header.get("kind"), header.get("id", 0), header.get("subject")
+    same = {name: header[name] for name in ("content-type", "content-encoding")}
+    if kind is None and subject == "echo":
+        talk.send(body, subject="echo", **same)
+    elif kind is None and subject == "refuse":
+        talk.tell("not-today")
+    elif kind is None and subject == "release":
+        while held:
+            request, content = held.pop()
+            handle(talk, held, {**request, "subject": "echo"}, content)
+    elif kind != "request":
+        return
+    elif subject == "echo":
+        talk.answer(number, body, **same)
+    elif subject == "hold":
+        held.append((header, body))
+    elif subject == "count":
+        for part in range(int(body)):
+            talk.answer(number, str(part + 1), more=True)
+        talk.answer(number, b"")
+    elif subject == "large":
+        talk.answer(number, bytes(int(body)))
+    else:
+        if subject == "fail-midway":
+            talk.answer(number, "1", more=True)
+        codes = {"refuse": "not-today", "fail": "handler-failed", "fail-midway": "handler-failed"}
+        talk.tell(codes.get(str(subject), "no-handler"), re=number)
+
+
+def serve_one(sock: socket.socket, token: str | None = None, **limits: int) -> None:
     """Serve one connection to its end."""
-    conversation = Conversation(True, token, **limits)
-    application = Application(conversation)
+    talk, held, data = Conversation(True, token, **limits), list[Message](), b"?"
     with sock, contextlib.suppress(OSError):  # the client has gone
-        while conversation.phase not in ("closed", "failed"):
-            sock.settimeout(5 if application.held else None)
-            try:
-                data = sock.recv(65536)
-                for header, body in conversation.receive(data):
-                    application.take(header, body)
-            except TimeoutError:
-                data = b""
-            if not data:  # nobody says release any more
-                application.release()
-            sock.settimeout(None)
-            sock.sendall(conversation.output)
-            conversation.output.clear()
-        sock.shutdown(socket.SHUT_WR)  # and let the client read what was said last
-        sock.settimeout(1)
+        while data and talk.phase not in ("closed", "failed"):
+            data = sock.recv(65536)
+            for header, body in talk.receive(data):
+                handle(talk, held, header, body)
+            sock.sendall(talk.output)
+            talk.output.clear()
+        sock.shutdown(socket.SHUT_WR)
+        sock.settimeout(1)  # in which the client may read what was said last
         while sock.recv(65536):
             pass
 
 
-def serve(listener, **options):
+def serve(listener: socket.socket, **options: Any) -> None:
     """Serve each connection of a listening socket in a thread of its own."""
-    while True:
-        try:
+    with contextlib.suppress(OSError):  # the listener was closed
+        while True:
             sock, _ = listener.accept()
-        except OSError:  # the listener was closed
-            return
-        threading.Thread(target=serve_one, args=(sock,), kwargs=options, daemon=True).start()
+            threading.Thread(target=serve_one, args=(sock,), kwargs=options, daemon=True).start()
 
 
-def main(command, host, port, *words):
+def main(command: str, host: str, port: str, *words: str) -> None:
     """Serve, or ask and print each part of the answer."""
     if command == "serve":
-        with (
-            socket.create_server((host, int(port))) as listener,
-            contextlib.suppress(KeyboardInterrupt),
-        ):
-            print(f"listening on tcp://{host}:{listener.getsockname()[1]}", flush=True)
-            serve(listener)
+        with socket.create_server((host, int(port))) as listener:
+            print(f"listening on tcp://{host}:{port}", flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                serve(listener)
     else:
         client = Client(host, int(port))
         for content in client.parts(words[1], words[0]):
