@@ -14,6 +14,10 @@ from telex.connection.output import Output
 from telex.conversation.conversation import Conversation
 from telex.errors import ConnectionClosedError
 
+MOST_WRAPPED: Final = 64 * 1024
+"""Bytes that are wrapped ahead of the network; what is wrapped cannot be taken back. A batch that
+is longer goes alone."""
+
 
 class Wrapping:
     """Wraps and unwraps the bytes of one connection."""
@@ -78,20 +82,31 @@ class Wrapping:
         """Move what the conversation and the layer have to send to the output."""
         layer, output, closing = self._layer, self._output, self._closing
         if layer.error is not None:
+            output.lose_unwrapped()  # no layer is left to carry it
             if self._conversation.bytes_to_send:
-                output.lose(self._conversation.data_to_send())  # no layer is left to carry it
+                output.lose(self._conversation.data_to_send())
         elif layer.is_established:
             if self._conversation.bytes_to_send:
-                pieces = self._conversation.data_to_send()
-                encoded = layer.encode(pieces)
-                if self.is_broken:
-                    output.lose(pieces)
-                    self.end_if_due()
-                else:
-                    output.add(encoded)
-            if closing.is_last_said and not self.is_broken:
+                output.hold(self._conversation.data_to_send())
+            if output.unwrapped:
+                self._wrap_some()
+            if closing.is_last_said and not (output.unwrapped or self.is_broken):
                 layer.end()
         of_layer = layer.data_to_send()
         # Where it cannot be sent, it is no message that anybody would miss.
         if of_layer and not (closing.output_ended or closing.output_lost):
-            output.add([of_layer])
+            output.add_wrapped([], [of_layer])
+
+    def _wrap_some(self) -> None:
+        """Wrap as much as the network is to take next."""
+        output = self._output
+        pieces = output.take_unwrapped(MOST_WRAPPED)
+        if not pieces:
+            return
+        records = self._layer.encode(pieces)
+        if self.is_broken:
+            output.lose(pieces)
+            output.lose_unwrapped()
+            self.end_if_due()
+        else:
+            output.add_wrapped(pieces, records)
