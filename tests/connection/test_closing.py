@@ -396,6 +396,20 @@ def test_cutting_off_after_the_last_word_tells_nothing_more() -> None:
     assert pair.server.connection.finish().is_good
 
 
+def test_requests_that_wait_are_dropped_with_the_output() -> None:
+    """Nobody receives their answers; plain messages that came between them are handled."""
+    pair = Pair()
+    pair.server.takes = False
+    pair.client.request("a")
+    pair.client.connection.send(Message("b"))
+    pair.client.request("c")
+    pair.settle()
+    lost = ConnectionClosedError("peer", "it receives no more")
+    pair.server.connection.output_lost(lost, pair.now)
+    assert pair.server.connection.ending.dropped == 2
+    assert pair.server.connection.unread.count == 1
+
+
 def test_output_that_is_lost_leaves_what_the_peer_sent() -> None:
     """What came before counts; the reason is that nothing could be sent."""
     pair = Pair()

@@ -141,7 +141,7 @@ def test_what_waits_for_a_layer_is_taken_in_whole_batches() -> None:
     taken = output.take_unwrapped(10)
     assert taken == [b"abc", b"def", b"ghi"]
     assert (output.size, output.unwrapped) == (12, 12)
-    output.add_wrapped(taken, [b"ABCDEFGHI"])
+    output.add_wrapped([b"ABCDEFGHI"], 9)
     assert (output.size, output.unwrapped) == (21, 12)
     assert output.take_unwrapped(10) == []
     with pytest.raises(ValueError, match=r"^10 bytes cannot have been sent of 9$"):
@@ -155,7 +155,7 @@ def test_what_waits_for_a_layer_is_taken_in_whole_batches() -> None:
 def test_what_waits_for_a_layer_can_be_lost_alone() -> None:
     """What is wrapped stays, and every byte is counted."""
     output = Output()
-    output.add_wrapped([b"a"], [b"A!"])
+    output.add_wrapped([b"A!"], 1)
     output.hold([b"bcd"])
     output.lose_unwrapped()
     assert (output.size, output.unwrapped, output.lost) == (2, 0, 3)
@@ -182,7 +182,7 @@ def test_a_place_in_the_output_is_reached_when_all_before_it_has_gone(
             places.append((output.progress + output.size, handed_over))
         taken = b"".join(output.take_unwrapped(8))
         if taken:
-            output.add_wrapped([taken], [b"<", taken, b">"])
+            output.add_wrapped([b"<", taken, b">"], len(taken))
         if isinstance(step, int):
             size = min(step, output.size - output.unwrapped)
             data = b"".join(output.offered())[:size]

@@ -137,13 +137,11 @@ class Output:
             del self._waiting[:count]
         return taken
 
-    def add_wrapped(self, pieces: list[bytes], records: list[bytes]) -> None:
-        """Add the records that a layer has made of pieces, which may be none."""
-        for piece in pieces:
-            self._added -= len(piece)
-        for record in records:
-            self._added += len(record)
+    def add_wrapped(self, records: list[bytes], size: i64) -> None:
+        """Add the records that a layer has made of ``size`` bytes, which may be none."""
+        before = self.size + self.lost
         self.add(records)
+        self._added += self.size + self.lost - before - size
 
     def lose_unwrapped(self) -> None:
         """Lose everything that waits for a layer."""
