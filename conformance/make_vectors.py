@@ -1134,7 +1134,7 @@ MORE_CONTENTS: list[tuple[str, str, str, str, bytes, dict[str, Any]]] = [
             shows,
             JSON_TYPE,
             "utf-8",
-            body if isinstance(body, bytes) else body.encode(),
+            body.encode() if isinstance(body, str) else body,
             UNREADABLE,
         )
         for name, shows, body in [

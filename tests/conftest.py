@@ -33,16 +33,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Deal tests to the workers of pytest-xdist, each of which begins with so many in a row.
 
-    Every worker has its part of the long ones. Every second one goes the other way, so that those
-    of a file that all wait, or all compute, meet others.
+    Every worker has its part of the long ones, and of those that wait.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if workers == 1:
-        return
-    rest = [item for item in items if not item.nodeid.startswith(ONE_BY_ONE)]
-    items[:] = [item for item in items if item.nodeid.startswith(ONE_BY_ONE)]
-    for worker in range(workers):
-        part = rest[worker::workers]
-        if worker % 2:
-            part.reverse()
-        items += sorted(part, key=lambda item: not item.nodeid.startswith(LONG))
+    if workers > 1:
+        rest = [item for item in items if not item.nodeid.startswith(ONE_BY_ONE)]
+        rest.sort(key=lambda item: not item.nodeid.startswith(LONG))
+        items[:] = [item for item in items if item.nodeid.startswith(ONE_BY_ONE)]
+        items += [item for first in range(workers) for item in rest[first::workers]]

@@ -31,7 +31,8 @@ PATIENCE = 120.0
 """Seconds after which a command is taken to hang."""
 
 SERVES = re.compile(
-    r"(telex (conformance )?serve|python server\.py|python examples/\w+\.py (serve|collect))"
+    r"(telex (conformance )?serve|python server\.py"
+    r"|python (examples|conformance)/\w+\.py (serve|collect))"
     r"(?!.*\|\|)"
 )
 """Commands that go on until Ctrl-C; ``||`` tells those that are meant to fail."""

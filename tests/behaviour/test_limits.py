@@ -18,6 +18,8 @@ from telex import (
     Limits,
     Message,
     MessageProcessor,
+    Refusal,
+    RemoteError,
     TooLargeError,
 )
 from telex.testing import Proxy
@@ -118,6 +120,40 @@ def test_who_has_greeted_knows_the_limits(serve: Serve, connect: Connect, app: A
     with pytest.raises(TooLargeError):
         connection.request(bytes(2 * MEBIBYTE), subject="echo", timeout=PATIENCE)
     assert connection.request("x", subject="echo", timeout=PATIENCE).content == "x"
+
+
+def test_an_answer_over_the_limit_of_who_asked(
+    serve: Serve, connect: Connect, app: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who asked learns that, the log has the failure, and the connection goes on."""
+
+    @app.on("large")
+    def large(message: Message) -> bytes:
+        return bytes(2_000)
+
+    limits = Limits(max_content_size=1_000)
+    connection = connect(serve(app), keepalive=True, limits=limits)
+    with pytest.raises(RemoteError, match="content is 2,000 bytes, and at most 1,000") as caught:
+        connection.request("x", subject="large", timeout=PATIENCE)
+    assert caught.value.code == "too-large"
+    assert any("large failed on" in record.getMessage() for record in caplog.records)
+    assert connection.request("x", subject="echo", timeout=PATIENCE).content == "x"
+
+
+def test_a_plain_message_that_was_refused_is_told_by_the_end_of_the_connection(
+    serve: Serve, connect: Connect, app: Application
+) -> None:
+    """The error that nobody received is raised as what it is: no connection was closed by it."""
+
+    @app.on("buy")
+    def buy(message: Message) -> None:
+        raise Refusal("out-of-stock", "no more of these")
+
+    connection = connect(serve(app))
+    connection.send("x", subject="buy")
+    with pytest.raises(RemoteError) as caught:
+        connection.close()
+    assert (caught.value.code, caught.value.detail) == ("out-of-stock", "no more of these")
 
 
 def test_more_partial_messages_than_the_server_holds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import queue
@@ -174,13 +175,19 @@ class LoopClient(DrivenConnection):
 class LoopParts:
     """The parts of an answer, which a task takes; giving up cancels the task."""
 
-    def __init__(self, loop: LoopThread, parts: AsyncIterable[Message]) -> None:
+    def __init__(self, loop: LoopThread, parts: telex.asyncio.Parts) -> None:
+        self._loop = loop
+        self._parts = parts
+        self._ended = asyncio.Event()
         self._taken: list[Message] = []
         self._end = loop.start(self._take(parts))
 
     async def _take(self, parts: AsyncIterable[Message]) -> None:
-        async for part in parts:
-            self._taken.append(part)
+        try:
+            async for part in parts:
+                self._taken.append(part)
+        finally:
+            self._ended.set()
 
     def __iter__(self) -> Iterator[Message]:
         problem = self._end.exception(TIMEOUT)
@@ -189,8 +196,13 @@ class LoopParts:
             raise problem
 
     def close(self) -> None:
-        """Cancel the task."""
+        """Cancel the task, wait until it has ended, and drop the answer."""
         self._end.cancel()
+        self._loop.do(self._drop())
+
+    async def _drop(self) -> None:
+        await self._ended.wait()
+        self._parts.close()
 
 
 def _has_failed_so(failure: BaseException | None, what: Mapping[str, Any]) -> bool:

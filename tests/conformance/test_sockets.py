@@ -61,20 +61,20 @@ def played(role: str) -> list[Conversation]:
     return [one for one in conversations() if one["role"] == role and not one.get("needs")]
 
 
-def shortfalls(
-    role: str, play: Callable[[Conversation], Shortfall | None]
-) -> dict[str, Shortfall | str]:
-    """Play all conversations of a role, several at a time; return what fell short, by name."""
+def check_all(role: str, play: Callable[[Conversation], Shortfall | None]) -> None:
+    """Play all conversations of a role, several at a time; fail with all that fell short."""
     chosen = played(role)
     assert chosen
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         futures = {one["name"]: pool.submit(play, one) for one in chosen}
-    failures = {name: future.exception() for name, future in futures.items()}
-    results = {
-        name: str(future.result()) if failures[name] is None else repr(failures[name])
-        for name, future in futures.items()
-    }
-    return {name: result for name, result in results.items() if result != "None"}
+    fallen: list[str] = []
+    for name, future in futures.items():
+        problem = future.exception() or future.result()
+        if problem is not None:
+            said = str(problem) if isinstance(problem, Shortfall) else repr(problem)
+            fallen.append(f"{name}: {said}")
+    if fallen:
+        pytest.fail("\n".join(fallen), pytrace=False)
 
 
 @contextlib.contextmanager
@@ -114,7 +114,7 @@ def test_a_server_keeps_the_conversations(
                 steps = conversation["steps"]
                 return Player(channel, steps, timeout=TIMEOUT, program=program).play()
 
-        assert shortfalls("server", play) == {}
+        check_all("server", play)
 
 
 @over_both
@@ -145,7 +145,7 @@ def test_a_client_keeps_the_conversations(
                 finally:
                     program.end()
 
-        assert shortfalls("client", play) == {}
+        check_all("client", play)
         assert loop.unhandled == []
 
 

@@ -136,3 +136,17 @@ def test_nothing_but_the_end_of_parts_is_told_from_an_empty_part(
     calls.take_reply(reply(1, b"", content_type=content_type))
     assert call.is_done
     assert len(call.parts) == 1 + is_a_part
+
+
+def test_an_answer_of_the_wrong_kind_is_not_late_but_wrong() -> None:
+    """No pong answers a request that was given up, and no reply such a ping; nothing is done."""
+    calls = Calls(most_abandoned=2)
+    request, ping = calls.begin(None, is_ping=False), calls.begin(None, is_ping=True)
+    calls.abandon(request)
+    calls.abandon(ping)
+    assert not calls.take_pong(Message(b"", kind="pong", re=request.id))
+    assert not calls.take_reply(Message(b"", kind="reply", re=ping.id))
+    assert (calls.abandoned, calls.open_requests) == (2, 1)
+    assert calls.take_reply(Message(b"", kind="reply", re=request.id))
+    assert calls.take_pong(Message(b"", kind="pong", re=ping.id))
+    assert (calls.abandoned, calls.open_requests) == (0, 0)

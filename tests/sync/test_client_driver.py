@@ -163,7 +163,7 @@ def test_an_error_that_comes_after_closing_is_what_nobody_has_seen(stage: Stage)
     stage.wait_for_the_end()
     error = stage.driver.unseen_error()
     assert str(error) == "connection closed by the peer: at most 10 bytes are allowed"
-    assert error is not None
+    assert isinstance(error, ConnectionClosedError)
     assert error.code == "too-large"
 
 

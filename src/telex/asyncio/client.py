@@ -291,8 +291,9 @@ class Connection(Uncopied):
     async def close(self, timeout: float = 10.0) -> None:
         """Send all unsent output, wait until the peer has read everything and closes too.
 
-        Messages that arrive during this time are dropped. Raises ConnectionClosedError when the
-        peer reports an error, or when the connection is lost. ``timeout`` is for everything
+        Messages that arrive during this time are dropped. Raises RemoteError when the peer has told
+        of an error that nobody has received, and ConnectionClosedError when the connection is lost
+        or the peer ends it with an error. ``timeout`` is for everything
         together, in seconds: raises WaitTimeoutError if the peer has not closed by then, because
         the peer may not have read everything. If requests were abandoned, their handlers may still
         keep the peer busy: then wait until the peer has read all plain messages and 0.1 s more, at

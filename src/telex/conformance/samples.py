@@ -241,4 +241,16 @@ CONVERSATIONS: Final[list[dict[str, Any]]] = [
             {"result": {"of": "b", "text": "second"}},
         ],
     },
+    {
+        "name": "client-pong-to-a-request-that-was-given-up",
+        "shows": "A pong answers no request, also when nobody waits for its answer any more.",
+        "role": "client",
+        "steps": [
+            {"do": {"request": {"subject": "slow", "text": "?"}, "as": "a"}},
+            {"out": {"kind": "request", "id": "$a"}},
+            {"do": {"give up": "a"}},
+            {"in": {"kind": "pong", "re": "$a"}},
+            *_BAD,
+        ],
+    },
 ]

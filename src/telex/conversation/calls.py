@@ -188,7 +188,7 @@ class Calls:
         re: Any = reply.re or 0  # an object for the table, made once
         call = self._waiting.get(re)
         if call is None:
-            return self._is_late(re, not reply.more)
+            return self._abandoned.get(re) is not True and self._is_late(re, not reply.more)
         if call.is_ping:
             return False
         self._note_read(call.said_before)
@@ -205,7 +205,7 @@ class Calls:
         re = pong.re or 0
         call = self._waiting.get(re)
         if call is None:
-            return self._is_late(re, True)
+            return self._abandoned.get(re) is not False and self._is_late(re, True)
         if not call.is_ping:
             return False
         del self._waiting[re]

@@ -300,8 +300,9 @@ class Connection(Uncopied):
     def close(self, timeout: float = 10.0) -> None:
         """Send all unsent output, wait until the peer has read everything and closes too.
 
-        Messages that arrive during this time are dropped. Raises ConnectionClosedError when the
-        peer reports an error, or when the connection is lost. Threads that wait for an answer get a
+        Messages that arrive during this time are dropped. Raises RemoteError when the peer has told
+        of an error that nobody has received, and ConnectionClosedError when the connection is lost
+        or the peer ends it with an error. Threads that wait for an answer get a
         ConnectionClosedError. ``timeout`` is for everything together, in seconds: raises
         WaitTimeoutError if the peer has not closed by then, because the peer may not have read
         everything. If requests were abandoned, their handlers may still keep the peer busy: then
