@@ -238,6 +238,7 @@ def doing_again_and_again(what: Callable[[], object]) -> Iterator[None]:
     assert not thread.is_alive()
 
 
+@over_networks
 def test_a_peer_that_was_far_too_slow_reads_why(
     serve: Serve, sockets: ExitStack, authority: Authority
 ) -> None:

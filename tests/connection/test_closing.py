@@ -250,9 +250,13 @@ def test_a_peer_that_is_refused_behind_a_little_output_reads_that_and_the_reason
     assert pair.client.conversation.farewell.code == "overloaded"
 
 
-def test_a_peer_that_is_refused_behind_much_output_reads_one_batch_and_the_reason() -> None:
+@pytest.mark.parametrize("layered", LAYERS)
+def test_a_peer_that_is_refused_behind_much_output_reads_one_batch_and_the_reason(
+    layered: str,
+) -> None:
     """What is on its way is completed, and everything behind that is lost, and counted."""
-    pair = Pair(room=10)
+    pair = Pair(room=10, layers=LAYERS[layered]())
+    pair.settle()
     refuse_behind(pair, 100, MOST_BEFORE_REFUSAL, 300)
     assert pair.server.connection.unsent < 1_000
     pair.settle()
@@ -342,6 +346,30 @@ def test_cutting_off_tells_the_peer_where_nothing_is_in_the_way() -> None:
     assert pair.client.conversation.farewell.code == "overloaded"
 
 
+@pytest.mark.parametrize("layered", LAYERS)
+def test_a_lost_connection_was_not_refused(layered: str) -> None:
+    """Nobody is told anything, and handlers of plain messages go on."""
+    pair = Pair(layers=LAYERS[layered]())
+    pair.settle()
+    connection = pair.server.connection
+    connection.lost(ConnectionClosedError("peer", "it reset the connection"), pair.now)
+    for _ in range(2):
+        connection.data_to_send()
+    assert connection.conversation.is_over
+    assert not connection.closing.is_refused
+
+
+def test_a_refused_peer_stays_refused_when_the_connection_is_lost() -> None:
+    """What it sent is not wanted any more, whatever happens to the network."""
+    pair = Pair()
+    connection = pair.server.connection
+    connection.refuse("overloaded", "there is no room", pair.now)
+    connection.lost(ConnectionClosedError("peer", "it reset the connection"), pair.now)
+    connection.data_to_send()
+    assert connection.closing.is_refused
+    assert "there is no room" in str(connection.ending.final_error)
+
+
 def test_cutting_off_does_not_change_why_a_connection_ended() -> None:
     """An end that is under way keeps its reason."""
     pair = Pair()
@@ -366,6 +394,20 @@ def test_cutting_off_after_the_last_word_tells_nothing_more() -> None:
     pair.server.connection.cut_off(CUT, pair.now)
     assert pair.server.connection.data_to_send() == []
     assert pair.server.connection.finish().is_good
+
+
+def test_requests_that_wait_are_dropped_with_the_output() -> None:
+    """Nobody receives their answers; plain messages that came between them are handled."""
+    pair = Pair()
+    pair.server.takes = False
+    pair.client.request("a")
+    pair.client.connection.send(Message("b"))
+    pair.client.request("c")
+    pair.settle()
+    lost = ConnectionClosedError("peer", "it receives no more")
+    pair.server.connection.output_lost(lost, pair.now)
+    assert pair.server.connection.ending.dropped == 2
+    assert pair.server.connection.unread.count == 1
 
 
 def test_output_that_is_lost_leaves_what_the_peer_sent() -> None:

@@ -207,6 +207,42 @@ def test_a_peer_without_the_layer_is_told_in_plain_bytes() -> None:
     )
 
 
+@pytest.mark.parametrize("size", [10, 30_000])
+def test_the_layers_end_comes_behind_everything_that_waits_to_be_wrapped(size: int) -> None:
+    """A slow peer reads all messages, the goodbye, and then the layer's end."""
+    pair = Pair(room=20_000, layers=masked())
+    pair.settle()
+    for number in range(20):
+        pair.server.connection.send(Message(bytes([number]) * size))
+        pair.server.transmit()
+    unsent = pair.server.connection.unsent
+    assert pair.server.connection.is_quiet == (size == 10)
+    assert pair.server.connection.memory_held >= unsent >= 19 * (size if size > 10 else 0)
+    pair.server.connection.close(pair.now)
+    pair.server.work()
+    assert pair.server.way.has_ended == (size == 10)
+    pair.settle()
+    assert pair.client.contents == [bytes([number]) * size for number in range(20)]
+    assert pair.is_over
+    for end in pair.ends:
+        assert end.connection.ending.is_good
+        assert end.connection.unsent == 0
+
+
+def test_what_waits_to_be_wrapped_is_lost_and_counted_when_the_layer_breaks() -> None:
+    """Only what the layer has wrapped can still go."""
+    pair = Pair(room=10, layers=masked())
+    pair.settle()
+    for _ in range(5):
+        pair.server.connection.send(Message(bytes(50_000)))
+        pair.server.transmit()
+    assert pair.server.connection.unsent > 250_000
+    pair.server.connection.receive_data(b"?", pair.now)
+    pair.server.transmit()
+    assert pair.server.connection.unsent < 51_000
+    assert pair.server.connection.ending.unsent > 250_000
+
+
 def test_a_close_during_the_handshake_waits_for_it() -> None:
     """The layer's end can only be announced once the two sides have agreed."""
     pair = Pair(layers=masked())

@@ -129,3 +129,66 @@ def test_output_is_shortened_to_the_batch_that_is_sent_first() -> None:
         assert b"".join(output.offered()) == left.encode() + b"pqr"
         output.forget(output.size)
         assert (output.size, output.held) == (0, 0)
+
+
+def test_what_waits_for_a_layer_is_taken_in_whole_batches() -> None:
+    """As many as fit beside what can be sent already; a longer one goes alone."""
+    output = Output()
+    assert output.take_unwrapped(10) == []
+    for batch in ([b"abc", b"def"], [b"ghi"], [b"jklmnopqrst"], [b"u"]):
+        output.hold(batch)
+    assert (output.size, output.unwrapped, output.offered()) == (21, 21, [])
+    taken = output.take_unwrapped(10)
+    assert taken == [b"abc", b"def", b"ghi"]
+    assert (output.size, output.unwrapped) == (12, 12)
+    output.add_wrapped([b"ABCDEFGHI"], 9)
+    assert (output.size, output.unwrapped) == (21, 12)
+    assert output.take_unwrapped(10) == []
+    with pytest.raises(ValueError, match=r"^10 bytes cannot have been sent of 9$"):
+        output.forget(10)
+    output.forget(9)
+    assert output.take_unwrapped(10) == [b"jklmnopqrst"]
+    assert output.take_unwrapped(10) == [b"u"]
+    assert (output.size, output.unwrapped, output.held) == (0, 0, 0)
+
+
+def test_what_waits_for_a_layer_can_be_lost_alone() -> None:
+    """What is wrapped stays, and every byte is counted."""
+    output = Output()
+    output.add_wrapped([b"A!"], 1)
+    output.hold([b"bcd"])
+    output.lose_unwrapped()
+    assert (output.size, output.unwrapped, output.lost) == (2, 0, 3)
+    output.hold([b"ef"])
+    output.discard()
+    assert (output.size, output.unwrapped, output.lost) == (0, 0, 7)
+    output.hold([b"g"])
+    assert (output.size, output.unwrapped, output.lost) == (0, 0, 8)
+    assert output.take_unwrapped(10) == []
+
+
+@given(st.lists(st.text("abc", max_size=9).map(str.encode) | st.integers(0, 12), max_size=30))
+def test_a_place_in_the_output_is_reached_when_all_before_it_has_gone(
+    steps: list[bytes | int],
+) -> None:
+    """However many bytes a layer has made of what was handed over."""
+    output = Output()
+    places: list[tuple[int, int]] = []
+    handed_over = went = 0
+    for step in steps:
+        if isinstance(step, bytes):
+            handed_over += len(step)
+            output.hold([step])
+            places.append((output.progress + output.size, handed_over))
+        taken = b"".join(output.take_unwrapped(8))
+        if taken:
+            output.add_wrapped([b"<", taken, b">"], len(taken))
+        if isinstance(step, int):
+            size = min(step, output.size - output.unwrapped)
+            data = b"".join(output.offered())[:size]
+            went += len(data.replace(b"<", b"").replace(b">", b""))
+            output.forget(size)
+    for place, before in places:
+        assert output.progress < place or went >= before
+    if not output.size:
+        assert all(output.progress >= place for place, _ in places)

@@ -108,7 +108,7 @@ class Dispatcher:
     def is_unwanted(self, run: Run) -> bool:
         """Say whether nobody wants what comes of a run. Any thread may ask."""
         closing = self._connection.closing
-        if run.is_unwanted or (closing.is_refused and not closing.is_lost):
+        if run.is_unwanted or closing.is_refused:
             return True
         return run.request is not None and not closing.can_answer
 

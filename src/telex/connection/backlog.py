@@ -93,8 +93,8 @@ class Backlog:
     def _owes_much(self) -> bool:
         """Say whether over ``high_water`` bytes of such answers were not known to be taken."""
         outgoing = self._conversation.outgoing
-        if outgoing.said_itself > self._high_water and self._output.sent >= self._noted_end:
+        if outgoing.said_itself > self._high_water and self._output.progress >= self._noted_end:
             outgoing.said_itself -= self._noted  # all of it stood before this place, and has gone
             self._noted = outgoing.said_itself
-            self._noted_end = self._output.sent + self.size
+            self._noted_end = self._output.progress + self.size
         return outgoing.said_itself > self._high_water

@@ -158,6 +158,11 @@ class Closing:
         """Whether the network is lost in both directions."""
         return self.output_lost and self.input_ended
 
+    @property
+    def _was_lost(self) -> bool:
+        """Whether the network was lost before anything else went wrong."""
+        return self.is_lost and self.ending.broken is not None
+
     def is_finished(self, is_idle: bool) -> bool:
         """Whether nothing more can come or go; ``is_idle``: every message that came is handled."""
         if self.is_cut:
@@ -183,7 +188,7 @@ class Closing:
                 conversation.close("closed", "everything is answered")
         if self.output_ended and self._only_given_up_is_open:
             self.linger_until = min(self.linger_until, now + UNWANTED_SECONDS)
-        if conversation.phase is _FAILED and not self.is_refused:
+        if conversation.phase is _FAILED and not (self.is_refused or self._was_lost):
             self.is_refused = True
             self.linger_until = now + LINGER_SECONDS
             what_was_cut(conversation.processor)  # which lets go of a message that has begun
@@ -219,7 +224,8 @@ class Closing:
         """Fail with this error, or end at once where the peer cannot be told so.
 
         The peer reads the error behind the messages that are on their way, so that only a little
-        output can stay before it. The rest is lost; a layer's records can only be sent as they are.
+        output can stay before it. The rest is lost, except for what a layer has wrapped, which can
+        only be sent as it is.
         """
         conversation, output = self._conversation, self._output
         if not conversation.is_over and self._has_little_output(has_layer):
@@ -234,7 +240,11 @@ class Closing:
         conversation, output = self._conversation, self._output
         if output.size + conversation.bytes_to_send <= MOST_BEFORE_REFUSAL:
             return True
-        if has_layer or not output.shorten(MOST_BEFORE_REFUSAL):
+        if has_layer:
+            if output.size - output.unwrapped > MOST_BEFORE_REFUSAL:
+                return False
+            output.lose_unwrapped()
+        elif not output.shorten(MOST_BEFORE_REFUSAL):
             return False
         output.lose(conversation.data_to_send())
         return True

@@ -327,8 +327,11 @@ class Connection:
 
     @property
     def sent(self) -> int:
-        """Bytes that the network has taken since the connection began."""
-        return self._output.sent
+        """Bytes that the network has taken of those that were handed over.
+
+        When it reaches what ``sent + unsent`` was, everything that was unsent then has gone.
+        """
+        return self._output.progress
 
     @property
     def memory_held(self) -> int:

@@ -1,7 +1,8 @@
 """The outbox of a connection: bytes that were handed over and that the network has not taken.
 
 Pieces are kept as they are, in order, and never copied. What is added at once is a batch of whole
-messages, or of whole records of a layer. The module decides nothing.
+messages, or of whole records of a layer. Batches that a layer has yet to wrap wait behind all
+others. The module decides nothing.
 """
 
 from __future__ import annotations
@@ -24,15 +25,32 @@ _NONE: Final[list[Piece]] = []
 class Output:
     """Unsent bytes: ``size`` counts them, ``sent`` those that went, ``lost`` those that never will.
 
+    ``unwrapped`` counts the unsent bytes that wait for a layer, which changes their number.
     After ``discard()`` everything that is added is lost.
     """
 
-    __slots__ = ("_discards", "_ends", "_first_end", "_pieces", "_whole", "lost", "sent", "size")
+    __slots__ = (
+        "_added",
+        "_discards",
+        "_ends",
+        "_first_end",
+        "_pieces",
+        "_waiting",
+        "_whole",
+        "lost",
+        "sent",
+        "size",
+        "unwrapped",
+    )
 
     def __init__(self) -> None:
         self.size: i64 = 0
         self.sent: i64 = 0
         self.lost: i64 = 0
+        self.unwrapped: i64 = 0
+        # How many more bytes a layer has made of those that it has wrapped.
+        self._added: i64 = 0
+        self._waiting: list[list[bytes]] | None = None  # a layer's batches
         self._discards = False
         self._pieces: list[Piece] = _NONE
         # The size of the piece that the first view shows a part of; 0 where the first is no view.
@@ -49,23 +67,88 @@ class Output:
             return self.size + self._whole - len(self._pieces[0])
         return self.size
 
+    @property
+    def progress(self) -> i64:
+        """Bytes that the network has taken of those that were handed over, as they were then.
+
+        ``progress + size`` is a place in the output: ``progress`` reaches it when everything before
+        that place has gone, however a layer has wrapped it, and not before.
+        """
+        return self.sent - self._added
+
     def add(self, pieces: list[bytes]) -> None:
-        """Add pieces behind those that wait."""
+        """Add pieces that can be sent as they are, behind those of this kind."""
         size: i64 = 0
         for piece in pieces:
             size += len(piece)
         if self._discards:
             self.lost += size
             return
-        if self.size:
+        if self.size > self.unwrapped:
             self._pieces += pieces
             if self._ends is None:
                 self._ends = []
-            self._ends.append(self.sent + self.size + size)
+            self._ends.append(self.sent + self.size - self.unwrapped + size)
         elif size:
             self._pieces = [*pieces]
             self._first_end = self.sent + size
         self.size += size
+
+    def hold(self, pieces: list[bytes]) -> None:
+        """Add a batch that a layer has to wrap, behind everything."""
+        size: i64 = 0
+        for piece in pieces:
+            size += len(piece)
+        if self._discards:
+            self.lost += size
+            return
+        if self._waiting is None:
+            self._waiting = []
+        self._waiting.append(pieces)
+        self.size += size
+        self.unwrapped += size
+
+    def take_unwrapped(self, most: i64) -> list[bytes]:
+        """Take the batches that the layer is to wrap now, for ``add_wrapped()``.
+
+        They are as many as keep what can be sent below ``most`` bytes, and one where there is none.
+        """
+        taken: list[bytes] = []
+        if self._waiting is None:
+            return taken
+        room = most - (self.size - self.unwrapped)
+        is_first = self.size == self.unwrapped
+        count = 0
+        for batch in self._waiting:
+            size: i64 = 0
+            for piece in batch:
+                size += len(piece)
+            if size > room and not is_first:
+                break
+            taken += batch
+            count += 1
+            is_first = False
+            room -= size
+            self.size -= size
+            self.unwrapped -= size
+        if count == len(self._waiting):
+            self._waiting = None
+        else:
+            del self._waiting[:count]
+        return taken
+
+    def add_wrapped(self, records: list[bytes], size: i64) -> None:
+        """Add the records that a layer has made of ``size`` bytes, which may be none."""
+        before = self.size + self.lost
+        self.add(records)
+        self._added += self.size + self.lost - before - size
+
+    def lose_unwrapped(self) -> None:
+        """Lose everything that waits for a layer."""
+        self.lost += self.unwrapped
+        self.size -= self.unwrapped
+        self.unwrapped = 0
+        self._waiting = None
 
     def lose(self, pieces: list[bytes]) -> None:
         """Count pieces that can never be sent."""
@@ -87,11 +170,12 @@ class Output:
             self.lost -= sent
             self.sent += sent
             return
-        if sent > self.size:
-            raise ValueError(f"{sent:,} bytes cannot have been sent of {self.size:,}")
+        if sent > self.size - self.unwrapped:
+            there_are = self.size - self.unwrapped
+            raise ValueError(f"{sent:,} bytes cannot have been sent of {there_are:,}")
         self.size -= sent
         self.sent += sent
-        if not self.size:
+        if self.size == self.unwrapped:
             self._pieces = _NONE
             self._whole = 0
             self._ends = None
@@ -137,6 +221,7 @@ class Output:
     def discard(self) -> None:
         """Let go of everything, and of all that is added later."""
         self._discards = True
+        self.lose_unwrapped()
         self.lost += self.size
         self.size = 0
         self._pieces = _NONE

@@ -6,13 +6,20 @@ layer has noticed. What a layer does to the bytes is the layer's own.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from telex.connection.closing import Closing
 from telex.connection.layer import Layer
 from telex.connection.output import Output
 from telex.conversation.conversation import Conversation
 from telex.errors import ConnectionClosedError
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+MOST_WRAPPED: Final = 64 * 1024
+"""Bytes that are wrapped ahead of the network; what is wrapped cannot be taken back. A batch that
+is longer goes alone."""
 
 
 class Wrapping:
@@ -78,20 +85,34 @@ class Wrapping:
         """Move what the conversation and the layer have to send to the output."""
         layer, output, closing = self._layer, self._output, self._closing
         if layer.error is not None:
+            output.lose_unwrapped()  # no layer is left to carry it
             if self._conversation.bytes_to_send:
-                output.lose(self._conversation.data_to_send())  # no layer is left to carry it
+                output.lose(self._conversation.data_to_send())
         elif layer.is_established:
-            if self._conversation.bytes_to_send:
-                pieces = self._conversation.data_to_send()
-                encoded = layer.encode(pieces)
-                if self.is_broken:
-                    output.lose(pieces)
-                    self.end_if_due()
-                else:
-                    output.add(encoded)
-            if closing.is_last_said and not self.is_broken:
+            size: i64 = self._conversation.bytes_to_send
+            if size and output.size:
+                output.hold(self._conversation.data_to_send())
+            elif size:
+                self._wrap(self._conversation.data_to_send(), size)
+            if output.unwrapped:
+                size = output.unwrapped
+                pieces = output.take_unwrapped(MOST_WRAPPED)
+                if pieces:
+                    self._wrap(pieces, size - output.unwrapped)
+            if closing.is_last_said and not (output.unwrapped or self.is_broken):
                 layer.end()
         of_layer = layer.data_to_send()
         # Where it cannot be sent, it is no message that anybody would miss.
         if of_layer and not (closing.output_ended or closing.output_lost):
-            output.add([of_layer])
+            output.add_wrapped([of_layer], 0)
+
+    def _wrap(self, pieces: list[bytes], size: i64) -> None:
+        """Move pieces of so many bytes through the layer to the output."""
+        output = self._output
+        records = self._layer.encode(pieces)
+        if self.is_broken:
+            output.lose(pieces)
+            output.lose_unwrapped()
+            self.end_if_due()
+        else:
+            output.add_wrapped(records, size)

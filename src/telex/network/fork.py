@@ -52,8 +52,8 @@ def belongs_to_this_process(thing: Owned) -> None:
 
 def give_up_connection(connection: Connection, why: str) -> None:
     """End the copy of a connection without a word: its owner sends and receives what is left."""
-    connection.data_to_send()
-    connection.data_sent(connection.unsent - connection.conversation.bytes_to_send)
+    while pieces := connection.data_to_send():
+        connection.data_sent(sum(map(len, pieces)))
     connection.unread.clear()
     connection.lost(ConnectionClosedError("us", why), time.monotonic())
     connection.finish()
