@@ -68,7 +68,7 @@ def test_content_too_large(running: Running, caplog: pytest.LogCaptureFixture) -
 
 
 def test_answer_too_large_for_its_peer(running: Running) -> None:
-    """What a peer said it takes in its hello is kept to: a larger answer fails at its handler."""
+    """What a peer said it takes in its hello is kept to: a larger answer is refused."""
     app = Application()
     app.on()(lambda message: bytes(2000))
     app.on("small")(lambda message: bytes(1000))
@@ -83,7 +83,7 @@ def test_answer_too_large_for_its_peer(running: Running) -> None:
         welcome, answer, failure, goodbye = receive_all(sock)
     assert welcome.kind == "welcome"
     assert answer.body == bytes(1000)
-    assert failure.content["code"] == "handler-failed"
+    assert failure.content["code"] == "too-large"
     assert goodbye.kind == "close"
 
 

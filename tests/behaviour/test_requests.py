@@ -289,7 +289,7 @@ def test_large_content_crosses_in_both_directions(
     assert connection.request(content, subject="echo", timeout=PATIENCE).content == content
 
 
-def test_an_answer_that_is_too_large_is_a_failure_of_the_handler(
+def test_an_answer_that_is_too_large_is_refused(
     serve: Serve, connect: Connect, app: Application
 ) -> None:
     """The client is answered, and the connection goes on."""
@@ -301,7 +301,7 @@ def test_an_answer_that_is_too_large_is_a_failure_of_the_handler(
     connection = connect(serve(app, limits=Limits(max_content_size=MEBIBYTE)))
     with pytest.raises(RemoteError) as caught:
         connection.request("x", subject="swell", timeout=PATIENCE)
-    assert caught.value.code == "handler-failed"
+    assert caught.value.code == "too-large"
     assert connection.request("x", subject="echo", timeout=PATIENCE).content == "x"
 
 

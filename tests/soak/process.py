@@ -44,7 +44,9 @@ class Process:
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "MALLOC_ARENA_MAX": "1",  # what threads have freed is to be had by all of them
+                # What threads have freed is to be had by all of them, and counted as free.
+                "MALLOC_ARENA_MAX": "1",
+                "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
             },
         )
         self._received = b""
