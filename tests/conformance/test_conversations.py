@@ -70,3 +70,11 @@ def test_the_file_is_what_the_package_has() -> None:
     """``telex conformance`` plays what stands in the file."""
     namespace = runpy.run_path(str(CONFORMANCE / "make_conversations.py"))
     assert (CONFORMANCE / "conversations.json").read_text("utf-8") == namespace["written"]()
+
+
+def test_the_example_in_the_documentation_is_a_conversation() -> None:
+    """What authors of other implementations read first is what the file holds."""
+    _, _, section = (CONFORMANCE / "README.md").read_text("utf-8").partition("## Conversations")
+    _, _, rest = section.partition("```json\n")
+    example, _, _ = rest.partition("```")
+    assert json.loads(example) in CONVERSATIONS
