@@ -16,7 +16,7 @@ from telex.conformance.steps import (
     server_scene,
 )
 
-_BROKEN_HELLOS: Final = {
+_BROKEN_HELLOS: Final[dict[str, dict[str, Any]]] = {
     "version-2": {"version": 2},
     "version-true": {"version": True},
     "version-text": {"version": "1"},
