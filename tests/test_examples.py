@@ -82,7 +82,7 @@ def refusing(over: threading.Event) -> Application:
 
     @app.on()
     def tell(message: Message) -> Message:
-        return Message("", content_type=f"text/{HOSTILE}")
+        return Message("", content_type=f"text/plain; {HOSTILE}")
 
     return app
 

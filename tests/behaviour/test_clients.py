@@ -23,6 +23,7 @@ from telex import (
     Message,
     MessageProcessor,
     ProtocolError,
+    RemoteError,
     TooLargeError,
     WaitTimeoutError,
 )
@@ -369,7 +370,7 @@ def test_close_raises_an_error_that_nobody_has_received(connect: Connect, runnin
         connection = connect(stage)
         connection.send(bad)
         connection.send("another", subject="content")
-        with pytest.raises(ConnectionClosedError, match=r"bad-content: .*utf-8"):
+        with pytest.raises(RemoteError, match=r"bad-content: .*utf-8"):
             connection.close()
 
 

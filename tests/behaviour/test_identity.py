@@ -18,6 +18,7 @@ from telex import (
     Limits,
     Message,
     TelexError,
+    TooLargeError,
 )
 from telex.application.peer import Peer
 from tests.behaviour.stage import PATIENCE, Connect, Serve, receive_all, receive_one
@@ -101,9 +102,12 @@ def test_whoever_is_silent_is_not_waited_for(serve: Serve, app: Application) -> 
 
 
 @over_every_transport
-@pytest.mark.parametrize("kind", [None, "request", "hello"])
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [(None, "unauthorized"), ("request", "unauthorized"), ("hello", "too-large")],
+)
 def test_without_a_token_nobody_fills_the_memory(
-    serve: Serve, app: Application, authority: Authority, kind: str | None
+    serve: Serve, app: Application, authority: Authority, kind: str | None, code: str
 ) -> None:
     """The header of a message is enough to refuse the message; none of its content is kept."""
     server = serve(app, tokens=TOKENS)
@@ -116,10 +120,10 @@ def test_without_a_token_nobody_fills_the_memory(
     with bare:
         sock.sendall(announcement)
         error = receive_one(sock)
-    assert (error.kind, error.content["code"]) == ("error", "unauthorized")
+    assert (error.kind, error.content["code"]) == ("error", code)
     ending = server.ending()
-    assert isinstance(ending, ConnectionClosedError)
-    assert (ending.code, ending.by) == ("unauthorized", "us")
+    assert isinstance(ending, ConnectionClosedError | TooLargeError)
+    assert ending.code == code
 
 
 def test_a_token_where_none_is_demanded_is_let_in(

@@ -63,7 +63,7 @@ OFFENCES = {
         "deep",
     ),
     "a number of 5,000 digits": Offence(
-        frame(b'{"content-length":0,"a":' + b"7" * 5_000 + b"}"), "bad-message", "digits"
+        frame(b'{"content-length":0,"a":' + b"7" * 5_000 + b"}"), "bad-message", "64-bit float"
     ),
     "a repeated field": Offence(
         frame(b'{"content-length":7,"content-length":7}', b"content"),

@@ -212,7 +212,8 @@ def test_cut_with_much_unread_is_no_fault_of_the_server(
         go_on.set()
         ending = stage.ending_of(name_of(sock))
     assert "without ending TLS" in str(ending)
-    assert not [record for record in caplog.records if record.name == "asyncio"]
+    told = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    assert not [text for text in told if " took " not in text]  # a busy machine is another matter
 
 
 def test_peer_that_never_reads_is_not_read_from(running_tls: Running, authority: Authority) -> None:

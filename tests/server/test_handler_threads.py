@@ -257,13 +257,26 @@ def test_a_generator_is_closed_after_the_threads_have_ended() -> None:
     assert endless.is_finished_once()
 
 
+def occupy(threads: Threads, is_over: threading.Event) -> None:
+    """Have both threads at work until ``is_over`` is set."""
+    begun = threading.Semaphore(0)
+
+    def work(item: None) -> None:
+        begun.release()
+        is_over.wait()
+
+    busy = Line(work, lambda item: False, id)
+    for _ in range(2):
+        threads.submit(busy, None)
+    for _ in range(2):
+        assert begun.acquire(timeout=5.0)
+
+
 def test_a_generator_whose_closing_waits_is_closed_by_a_thread_that_ends() -> None:
     """The server's own thread, which ends, does not do what may block."""
     endless = Endless()
     threads, is_over = endless.driver.threads, threading.Event()
-    busy = Line(lambda item: is_over.wait(), lambda item: False, id)
-    for _ in range(2):
-        threads.submit(busy, None)
+    occupy(threads, is_over)
     endless.driver.dispatcher.close()
     assert threads.shutdown(wait=False) == 0
     assert not endless.closed
@@ -281,9 +294,7 @@ def test_what_waits_for_a_thread_is_dropped_when_nobody_wants_it(kind: str | Non
     app.on(blocking=True, concurrent=True)(seen.append)
     driver = Driver(app)
     is_over = threading.Event()
-    busy = Line(lambda item: is_over.wait(), lambda item: False, id)
-    for _ in range(2):
-        driver.threads.submit(busy, None)
+    occupy(driver.threads, is_over)
     messages = [Message("x", kind=kind, id=None if kind is None else id) for id in range(1, 4)]
     driver.dispatcher.received(0, messages)
     driver.connection.lost(ConnectionClosedError("peer", "gone"), 0.0)
@@ -303,9 +314,7 @@ def test_a_request_that_has_its_turn_too_late_is_dropped() -> None:
     app.on(blocking=True, concurrent=True)(seen.append)
     driver = Driver(app)
     is_over = threading.Event()
-    busy = Line(lambda item: is_over.wait(), lambda item: False, id)
-    for _ in range(2):
-        driver.threads.submit(busy, None)
+    occupy(driver.threads, is_over)
     driver.dispatcher.received(0, [Message("x", kind="request", id=1)])
     driver.connection.output_lost(ConnectionClosedError("peer", "gone"), 0.0)
     is_over.set()

@@ -272,10 +272,9 @@ class _Client(_Scene):
 
     def broke(self, reaction: Reaction) -> Steps:
         """Return how the program learns that the conversation has failed."""
-        if self.phase is not Phase.OPEN or self.arrival in _OF_CALLS:
+        if self.phase is not Phase.OPEN or self.arrival in (*_OF_CALLS, Arrival.END_INSIDE):
             return []
-        code = "closed" if self.arrival is Arrival.END_INSIDE else _SAID[reaction]
-        return [{"result": {"of": "a", "closed": code}}]
+        return [{"result": {"of": "a", "closed": _SAID[reaction]}}]
 
     def shows(self) -> dict[Reaction, Steps]:
         """Return what shows each reaction that does not end with an error."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from telex.conformance.setups import TOKEN
 from telex.conformance.steps import (
+    END,
     WELCOME,
     ends_with,
     hello,
@@ -18,14 +19,12 @@ from telex.conformance.steps import (
 _BROKEN_HELLOS: Final[dict[str, dict[str, Any]]] = {
     "version-2": {"version": 2},
     "version-true": {"version": True},
-    "version-1.0": {"version": 1.0},
     "version-text": {"version": "1"},
     "agent-number": {"agent": 5},
     "limits-list": {"limits": []},
     "limit-255": {"limits": {"max_content_size": 255}},
     "limit-true": {"limits": {"max_header_size": True}},
     "limit-text": {"limits": {"max_header_size": "1000"}},
-    "limit-1e3": {"limits": {"max_content_size": 1000.0}},
     "token-number": {"token": 5},
     "token-null": {"token": None},
     "keepalive-yes": {"keepalive": "yes"},
@@ -94,6 +93,28 @@ SCENES: Final[list[dict[str, Any]]] = [
             *ends_with("bad-message"),
         )
         for name, members in _BROKEN_HELLOS.items()
+    ),
+    *(
+        server_scene(
+            f"server-hello-{name}",
+            "A number with a fraction or an exponent is no integer, in a hello too.",
+            {"in": {"kind": "hello", "content-type": "application/json", "text": text}},
+            *ends_with("bad-message"),
+        )
+        for name, text in [
+            ("version-1.0", '{"version":1.0}'),
+            ("limit-1e3", '{"limits":{"max_content_size":1e3}}'),
+        ]
+    ),
+    server_scene(
+        "server-closing-stranger",
+        "A server that was never shown a demanded token delivers nothing, in closing neither.",
+        *pinged(1),
+        {"do": {"shut down": True}},
+        {"out": {"kind": "close", "code": "shutting-down"}},
+        {"in": {"subject": "echo", "text": "x"}},
+        END,
+        setup="token",
     ),
     server_scene(
         "server-hello-is-no-object",

@@ -25,7 +25,7 @@ class Step(Enum):
     """What moves a conversation on."""
 
     GREETED = "hello is accepted"
-    WE_CLOSE = "we say close"
+    WE_CLOSE = "we say close, or end our stream"
     PEER_CLOSES = "the peer says close or an error that ends all, or ends its stream"
     BREAKS = "a mistake of the peer, a timeout, or the connection is lost"
 
