@@ -1,6 +1,6 @@
-"""Threads that send while a handler keeps the server's loop: they wait, and what waits is bounded.
+"""A server whose loop is kept: threads that send wait, what waits is bounded, nobody is blamed.
 
-Every handler here holds the loop itself, as a handler should not, until the test lets it go on.
+A handler or an observer holds the loop itself, as it should not, until the test lets it go on.
 """
 
 from __future__ import annotations
@@ -12,8 +12,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from telex import Application, ConnectionClosedError, Message, WaitTimeoutError
-from telex.application.peer import Peer
+from telex import (
+    Application,
+    ConnectionClosedError,
+    Limits,
+    Message,
+    Observer,
+    Peer,
+    WaitTimeoutError,
+)
+from telex.connection.times import LOOK_SECONDS
 from telex.testing.serving import FrontEnd
 from tests.behaviour.stage import (
     PATIENCE,
@@ -225,3 +233,50 @@ def test_handlers_that_block_wait_with_their_answers_for_a_busy_loop(
     busy.may_go.set()
     assert asking.wait_for(list) == [2 * MEBIBYTE] * 20
     assert answered_while_held <= 4
+
+
+LIMIT = 1.5
+"""Seconds that a peer has for its part, in the tests of a server that is held up for longer."""
+
+HELD_UP = LIMIT + 0.25
+
+ONE_LOOK = 1.2 * LOOK_SECONDS
+"""Seconds in which a server looks at the times of its peers."""
+
+
+def test_nobody_is_silent_while_the_server_is_held_up(
+    serve: Serve, connect: Connect, busy: Busy
+) -> None:
+    """Its own time is not held against a peer, which may have been held up by the same machine."""
+    server = serve(busy.app, limits=Limits(idle_timeout=LIMIT))
+    with connect(server) as connection, connect(server) as other:
+        connection.request("x", subject="echo", timeout=PATIENCE)
+        time.sleep(ONE_LOOK)
+        busy.hold(server)
+        time.sleep(HELD_UP)
+        busy.may_go.set()
+        other.request("x", subject="echo", timeout=PATIENCE)
+        time.sleep(ONE_LOOK)
+        assert connection.request("y", subject="echo", timeout=PATIENCE).content == "y"
+
+
+def test_a_peer_that_connects_while_the_server_is_held_up_is_let_in(
+    serve: Serve, connect: Connect, busy: Busy
+) -> None:
+    """Its part of the TLS handshake follows the server's, which comes late."""
+
+    class Holding(Observer):
+        """Holds the loop when a connection is there."""
+
+        def connected(self, peer: Peer) -> None:
+            """Hold it for longer than a handshake may take."""
+            time.sleep(HELD_UP)
+
+    server = serve(
+        busy.app,
+        address="tls://127.0.0.1:0",
+        limits=Limits(handshake_timeout=LIMIT),
+        observers=[Holding()],
+    )
+    with connect(server) as connection:
+        assert connection.request("x", subject="echo", timeout=PATIENCE).content == "x"

@@ -87,6 +87,30 @@ def test_a_peer_that_takes_nothing_has_its_time() -> None:
     assert "the peer to take what it is sent" in str(pair.server.connection.ending.final_error)
 
 
+def test_a_server_that_was_held_up_holds_its_own_time_against_nobody() -> None:
+    """The peer has the whole rest of its time after that."""
+    pair = Pair(limits=Limits(idle_timeout=2))
+    server = pair.server.connection
+    pair.wait(1)
+    pair.now += 60
+    server.handle_deadline(pair.now)
+    pair.wait(0.5)
+    assert server.conversation.error is None
+    pair.wait(0.5)
+    assert "any message" in str(server.conversation.error)
+
+
+def test_a_server_that_is_always_late_ends_a_silent_peer() -> None:
+    """Each look counts as one, however late it is."""
+    pair = Pair(limits=Limits(idle_timeout=2))
+    server = pair.server.connection
+    for look in range(8):
+        assert server.conversation.error is None, look
+        pair.now += 5
+        server.handle_deadline(pair.now)
+    assert server.conversation.error is not None
+
+
 def test_nothing_is_due_before_its_time() -> None:
     """A driver may call too early, and nothing happens."""
     pair = Pair(limits=Limits(idle_timeout=0.1))

@@ -25,7 +25,8 @@ LOOK_SECONDS: Final = 0.25
 """How often the times of the peer are looked at while one of them runs."""
 
 MOST_BETWEEN_LOOKS: Final = 1.0
-"""Seconds; after a longer time without a look, a program of its own was at work."""
+"""Seconds; after a longer time without a look, this end was held up: by a program of its own, or
+because the machine had no time for it."""
 
 _GREETING: Final = Phase.GREETING  # found once: to look it up costs as much as a call
 
@@ -38,6 +39,7 @@ class Times:
     __slots__ = (
         "_closing",
         "_conversation",
+        "_held_up",
         "_limits",
         "_looked_at",
         "_opened_at",
@@ -64,6 +66,7 @@ class Times:
         self._serves: Final = serves
         self._opened_at: Final[float] = now
         self._looked_at: float = now
+        self._held_up: float = 0.0  # seconds that are not held against the peer
         self._stall_was_told = False
         self.stall: i64 = 0
         """At a server: unsent bytes of which nothing was taken for long, until that is told."""
@@ -75,6 +78,8 @@ class Times:
             return math.inf
         deadline = min(self._unread.stall_at, closing.linger_until)
         if not is_established and not self._conversation.is_over:
+            if self._serves:
+                return min(deadline, self._looked_at + LOOK_SECONDS)
             return min(deadline, self._opened_at + self._limits.handshake_timeout)
         if self._is_timed:
             return min(deadline, self._looked_at + LOOK_SECONDS)
@@ -83,7 +88,7 @@ class Times:
     def late_handshake(self, now: float) -> ConnectionClosedError | None:
         """Return the error for a handshake of the layer that takes too long; None before that."""
         timeout = self._limits.handshake_timeout
-        if self._conversation.is_over or now < self._opened_at + timeout:
+        if self._conversation.is_over or self._patient(now) < self._opened_at + timeout:
             return None
         reason = f"timed out after {timeout:g} s waiting for the TLS handshake"
         return ConnectionClosedError("us", reason, code="timeout")
@@ -99,8 +104,10 @@ class Times:
         if now < self._looked_at + LOOK_SECONDS:
             return
         is_late = now > self._looked_at + MOST_BETWEEN_LOOKS
-        self._looked_at = now
-        self._conversation.check_time(now, is_reading=is_reading, sent=sent, is_unsent=is_unsent)
+        patient = self._patient(now)
+        self._conversation.check_time(
+            patient, is_reading=is_reading, sent=sent, is_unsent=is_unsent
+        )
         closing = self._closing
         # A blocking client may have been away, and has sent nothing meanwhile.
         if not closing.has_unsent or (is_late and not self._serves):
@@ -111,6 +118,18 @@ class Times:
                 closing.is_cut = True
             else:
                 self._note_output_stall()
+
+    def _patient(self, now: float) -> float:
+        """Return by which time the peer of this look is judged, which never goes back.
+
+        A time in which a server was held up counts as the time between two looks: the peer may have
+        done its part, and what it sent, or has to answer, waits for this server.
+        """
+        passed = now - self._looked_at
+        self._looked_at = now
+        if self._serves and passed > MOST_BETWEEN_LOOKS:
+            self._held_up += passed - LOOK_SECONDS
+        return now - self._held_up
 
     @property
     def _is_timed(self) -> bool:
