@@ -364,21 +364,23 @@ def code_of(header: Header, body: bytes) -> str:
 def exchange(sock: socket.socket, talk: Conversation) -> Iterator[Message]:
     """Send what there is to send, and yield the messages for the program, to the end."""
     data = b"?"
-    with suppress(OSError):  # the peer has gone, or says nothing
-        while True:
-            if talk.output:
-                sock.sendall(talk.output)
-                talk.output.clear()
-            if talk.phase not in SPEAKING:
+    while True:
+        if talk.output:
+            sock.sendall(talk.output)
+            talk.output.clear()
+        if talk.phase not in SPEAKING:
+            with suppress(OSError):  # both streams have ended already
                 sock.shutdown(socket.SHUT_WR)
-            if talk.phase in OVER:
-                sock.settimeout(1)  # in which the peer may read what was said last
-            if not data:
-                return
-            data = sock.recv(2**16)
-            yield from talk.receive(data)
-            if talk.phase == "finishing" and not talk.unanswered:
-                talk.close()
+        if not data or talk.phase in OVER:
+            break
+        data = sock.recv(2**16)
+        yield from talk.receive(data)
+        if talk.phase == "finishing" and not talk.unanswered:
+            talk.close()
+    sock.settimeout(1)  # in which the peer may read what was said last
+    with suppress(OSError):
+        while sock.recv(2**16):
+            pass
 
 
 class Client:
@@ -471,7 +473,7 @@ def serve(listener: socket.socket, **options: Any) -> None:
 def serve_one(sock: socket.socket, options: dict[str, Any]) -> None:
     """Serve one connection to its end."""
     talk, held = Conversation(True, **options), list[Message]()
-    with sock:
+    with sock, suppress(OSError):  # the client has gone
         for header, body in exchange(sock, talk):
             handle(talk, held, header, body)
 

@@ -31,6 +31,7 @@ class SpeakerEnd(TestedEnd):
         self._asked: dict[str, int] = {}
         self._answers: dict[int, list[Message]] = {}
         self._codes: dict[int, str] = {}
+        self._given_up: set[int] = set()
         self._is_mark = False  # the last part
         self._held: list[Any] = []
 
@@ -54,6 +55,7 @@ class SpeakerEnd(TestedEnd):
     def _take(self, data: bytes) -> None:
         for header, body in self.talk.receive(data):
             [message] = MessageProcessor().receive_messages(SPEAKER.encode(header, body))
+            assert message.re not in self._given_up, "an answer that nobody waits for"
             if message.re is not None and message.kind == "error":
                 self._codes[message.re] = SPEAKER.code_of(header, body)
             elif message.re is not None:
@@ -72,10 +74,12 @@ class SpeakerEnd(TestedEnd):
         elif "ping" in what:
             self._asked[what["as"]] = self.talk.ask("ping")
         elif "give up" in what:
-            self.talk.given_up.add(self._asked[what["give up"]])
+            self._given_up.add(self._asked[what["give up"]])
+            self.talk.given_up |= self._given_up
         elif "send" in what:
             self.talk.send(_text_or_bytes(what["send"]), subject=what["send"]["subject"])
         else:
+            self._given_up.update(self._asked.values())
             self.talk.close("shutting-down" if "shut down" in what else "closed")
 
     def _check_answer(self, what: Mapping[str, Any]) -> None:

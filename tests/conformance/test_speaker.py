@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,6 +264,38 @@ def test_the_speaker_refuses_what_its_peer_cannot_take() -> None:
             client.request("1001", subject="large")
         assert caught.value.code == "too-large"
         assert client.request("1000", subject="large").content == bytes(1000)
+
+
+def test_the_speaker_tells_a_lost_connection_from_a_close() -> None:
+    """The program of a client gets the error of the socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = SPEAKER.Client(*listener.getsockname())
+        with contextlib.closing(client.socket):
+            peer, _ = listener.accept()
+            linger = struct.pack("ii", 1, 0)  # a reset instead of the end of the stream
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            peer.close()
+            with pytest.raises(ConnectionError):
+                client.request("echo", "x")
+
+
+def test_the_speaker_reads_to_the_end_after_its_close() -> None:
+    """The messages that were on their way come to the program, however many there are."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = SPEAKER.Client(*listener.getsockname())
+        peer, _ = listener.accept()
+        with peer:
+            sending = threading.Thread(
+                target=peer.sendall, args=(SPEAKER.encode({}, bytes(10_000)) * 100,)
+            )
+            closing = threading.Thread(target=client.close)
+            sending.start()
+            closing.start()
+            assert peer.recv(1) == b""
+            sending.join()
+            peer.shutdown(socket.SHUT_WR)
+            closing.join()
+    assert len(client.received) == 100
 
 
 @pytest.mark.parametrize("token", [None, "an open secret"])
