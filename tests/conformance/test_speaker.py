@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import runpy
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,10 +24,12 @@ from telex.conformance.application import fixed_application
 from telex.conformance.loading import conversations, setups
 from telex.conformance.run import of_server, play_all, why_left_out
 from telex.conformance.serve import Judged, PeerForClients, entries, options_of
+from telex.conversation.reactions import REACTIONS
 from telex.testing.serving import FrontEnd, start
+from tests.conformance.core import cell
+from tests.conformance.speaker_end import SPEAKER, SpeakerEnd
 
 CONFORMANCE = Path(__file__).parents[2] / "conformance"
-SPEAKER: Any = SimpleNamespace(**runpy.run_path(str(CONFORMANCE / "speaker.py")))
 VECTORS: dict[str, Any] = json.loads((CONFORMANCE / "vectors.json").read_text())
 TIMEOUT = 5.0
 CUT_AT_MOST = 20_000
@@ -44,17 +45,20 @@ def bytes_of(segments: list[dict[str, Any]]) -> bytes:
 
 def read(pieces: list[bytes], limits: dict[str, int]) -> tuple[list[Any], str | None, int]:
     """Return the messages, the code of the failure, and after how many bytes it was known."""
-    reader = SPEAKER.Reader(limits["max_header_size"], limits["max_content_size"])
+    data = bytearray()
+    reading = SPEAKER.read(data, limits)
     messages: list[Any] = []
     count = 0
     try:
         for piece in pieces:
             count += len(piece)
-            messages.extend(reader.read(piece))
+            data += piece
+            messages.extend(iter(lambda: next(reading), None))
     except SPEAKER.Problem as problem:
-        assert list(reader.read(b'\0\x14{"content-length":0}')) == []
+        data += b'\0\x14{"content-length":0}'
+        assert list(reading) == []
         return messages, problem.code, count
-    return messages, None if reader.is_between_messages() else "incomplete", count
+    return messages, "incomplete" if data else None, count
 
 
 def content_of(header: dict[str, Any], body: bytes) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def content_of(header: dict[str, Any], body: bytes) -> dict[str, Any]:
         form = "bytes"
     try:
         content = SPEAKER.content_of(header, body)
-    except ValueError:
+    except SPEAKER.Problem:
         return {"unreadable": True}
     return {} if form == "bytes" else {form: content}
 
@@ -117,10 +121,25 @@ def test_the_speaker_writes_what_the_vectors_say() -> None:
         assert SPEAKER.encode(case["fields"], body) == bytes_of(case["stream"]), case["name"]
 
 
-def sizes_of(settings: dict[str, Any]) -> dict[str, int]:
-    """Return the limits of a setup as the speaker takes them."""
-    limits = settings.get("limits", {})
-    return {name.removesuffix("_size"): limits[name] for name in limits if "_size" in name}
+TIMELESS = [
+    one
+    for one in conversations()
+    if "clock" not in one.get("needs", ()) and not one["setup"].startswith("quick")
+]
+"""The conversations in which no limit on time passes: the speaker has none."""
+
+
+@pytest.mark.parametrize("conversation", TIMELESS, ids=[one["name"] for one in TIMELESS])
+def test_the_conversation_of_the_speaker_keeps_it(conversation: dict[str, Any]) -> None:
+    """Without a socket, in both roles, what no socket can show among it."""
+    SpeakerEnd(conversation, setups()[conversation["setup"]]).keep(conversation)
+
+
+def test_the_speaker_plays_every_cell_but_for_the_requests_of_a_server() -> None:
+    """The cells that it leaves out are about a ping, which a server sends after a silence."""
+    played = {cell(name) for one in TIMELESS for name in one.get("covers", ())}
+    left = {(role.value, arrival.name) for role, _, arrival in set(REACTIONS) - played}
+    assert left == {("server", name) for name in ("ERROR", "LATE_ERROR", "PONG", "LATE_PONG")}
 
 
 @pytest.mark.parametrize("setup", ["plain", "token", "small"])
@@ -129,7 +148,10 @@ def test_the_speaker_keeps_the_conversations_with_a_server(setup: str) -> None:
     settings = setups()[setup]
     chosen = [one for one in of_server(conversations(), setup) if why_left_out(one) is None]
     assert chosen
-    with speaking(token=settings.get("token"), **sizes_of(settings)) as (host, port):
+    with speaking(token=settings.get("token", ""), limits=settings.get("limits", {})) as (
+        host,
+        port,
+    ):
         played = list(play_all(chosen, Address.parse(f"tcp://{host}:{port}"), None, TIMEOUT))
     assert [f"{one.name}: {one.shortfall}" for one in played if one.shortfall is not None] == []
 
@@ -169,21 +191,27 @@ def test_the_speaker_keeps_the_conversations_with_a_client(setup: str) -> None:
 
 def play_as_client(where: Address, name: str, settings: dict[str, Any]) -> None:
     """Ask for a conversation, take whatever comes of it, and close."""
-    client = SPEAKER.Client(where.host, where.port, TIMEOUT, **sizes_of(settings))
+    client = SPEAKER.Client(where.host, where.port, settings.get("limits", {}))
     if "token" in settings or settings.get("hello"):
         hello = {"token": settings["token"]} if "token" in settings else {"keepalive": True}
-        client.conversation.hello(**hello)
-    with contextlib.closing(client.socket), contextlib.suppress(SPEAKER.Problem, ValueError):
-        for _content in client.parts("?", f"conversation.{name}"):
+        client.talk.hello(**hello)
+    with contextlib.closing(client.socket), contextlib.suppress(SPEAKER.Problem):
+        for _content in client.parts(f"conversation.{name}", "?"):
             pass
         client.close()
+
+
+def serve(listener: socket.socket, **options: Any) -> None:
+    """Serve with the speaker until the listener is shut down."""
+    with contextlib.suppress(OSError):
+        SPEAKER.serve(listener, **options)
 
 
 @contextlib.contextmanager
 def speaking(**options: Any) -> Iterator[tuple[str, int]]:
     """Serve with the speaker for the time of the context; yield the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=SPEAKER.serve, args=(listener,), kwargs=options)
+        thread = threading.Thread(target=serve, args=(listener,), kwargs=options)
         thread.start()
         try:
             yield listener.getsockname()
@@ -203,24 +231,24 @@ def test_the_speaker_is_a_client_of_telex(front_end: FrontEnd, token: str | None
         where = server.address
         client = SPEAKER.Client(where.host, where.port)
         if token:
-            client.conversation.hello(token=token)
+            client.talk.hello(token=token)
         content = {"a": ["é", 1.5, None]}
-        assert list(client.parts(content, "echo")) == [content]
-        assert list(client.parts("3", "count")) == ["1", "2", "3"]
-        assert list(client.parts("1000000", "large")) == [bytes(1_000_000)]
+        assert client.request("echo", content) == content
+        assert list(client.parts("count", "3")) == ["1", "2", "3"]
+        assert client.request("large", "1000000") == bytes(1_000_000)
         for subject, code in (("refuse", "not-today"), ("fail", "handler-failed"), ("x", None)):
             with pytest.raises(SPEAKER.Problem) as caught:
-                list(client.parts("?", subject))
+                client.request(subject, "?")
             assert caught.value.code == (code or "no-handler")
-        client.conversation.send("plain", subject="echo")
-        client.answer_to(client.conversation.ask("ping"))
-        [(header, body)] = client.received
-        assert (header["subject"], body) == ("echo", b"plain")
+        client.talk.send("plain", subject="echo")
+        client.answer_to(client.talk.ask("ping"))
         client.close()
     finally:
         server.shutdown()
         assert server.has_ended(TIMEOUT)
-    assert client.conversation.phase == "closed"
+    assert client.talk.phase == "closed"
+    [(header, body)] = client.received
+    assert (header["subject"], body) == ("echo", b"plain")
 
 
 def test_the_speaker_refuses_what_its_peer_cannot_take() -> None:
@@ -238,11 +266,43 @@ def test_the_speaker_refuses_what_its_peer_cannot_take() -> None:
         assert client.request("1000", subject="large").content == bytes(1000)
 
 
+def test_the_speaker_tells_a_lost_connection_from_a_close() -> None:
+    """The program of a client gets the error of the socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = SPEAKER.Client(*listener.getsockname())
+        with contextlib.closing(client.socket):
+            peer, _ = listener.accept()
+            linger = struct.pack("ii", 1, 0)  # a reset instead of the end of the stream
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            peer.close()
+            with pytest.raises(ConnectionError):
+                client.request("echo", "x")
+
+
+def test_the_speaker_reads_to_the_end_after_its_close() -> None:
+    """The messages that were on their way come to the program, however many there are."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = SPEAKER.Client(*listener.getsockname())
+        peer, _ = listener.accept()
+        with peer:
+            sending = threading.Thread(
+                target=peer.sendall, args=(SPEAKER.encode({}, bytes(10_000)) * 100,)
+            )
+            closing = threading.Thread(target=client.close)
+            sending.start()
+            closing.start()
+            assert peer.recv(1) == b""
+            sending.join()
+            peer.shutdown(socket.SHUT_WR)
+            closing.join()
+    assert len(client.received) == 100
+
+
 @pytest.mark.parametrize("token", [None, "an open secret"])
 def test_the_blocking_client_of_telex_speaks_with_the_speaker(token: str | None) -> None:
     """Requests, parts, errors, plain messages, a ping and the close, with and without hello."""
     with (
-        speaking(token=token) as (host, port),
+        speaking(token=token or "") as (host, port),
         telex.sync.connect(f"tcp://{host}:{port}", token=token, timeout=TIMEOUT) as client,
     ):
         assert client.request([1, "é"], subject="echo").content == [1, "é"]
@@ -270,5 +330,5 @@ def test_the_asyncio_client_of_telex_speaks_with_the_speaker(token: str | None) 
             assert (await client.receive()).content == "plain"
             await client.ping(TIMEOUT)
 
-    with speaking(token=token) as (host, port):
+    with speaking(token=token or "") as (host, port):
         asyncio.run(speak(f"tcp://{host}:{port}"))
