@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from telex import ContentError, Limits, Message, MessageProcessor, RemoteError, TelexError
+from telex import Limits, Message, MessageProcessor, RemoteError, TelexError
 from telex.conformance.notation import (
     content_of,
     has_content,
@@ -215,9 +215,9 @@ class CoreEnd(TestedEnd):
         if "request" in what:
             try:
                 call = core.request(_made(what["request"]))
-            except TooLargeError:
+            except TooLargeError as error:
                 call = Call(0, None, False)
-                call.end(ContentError("it was never sent"))
+                call.end(error)
             call.keeps_parts = True
             self._calls[what["as"]] = call
         elif "ping" in what:
@@ -305,6 +305,6 @@ def _check_error(error: TelexError | None, what: Mapping[str, Any]) -> None:
         assert isinstance(error, ConnectionClosedError), f"{shown(what)}, not {error!r}"
         assert error.code == what["closed"]
     elif what.get("too large"):
-        assert error is not None
+        assert isinstance(error, TooLargeError), f"{shown(what)}, not {error!r}"
     else:
         assert error is None, f"{shown(what)}, not {error!r}"

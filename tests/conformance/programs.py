@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, Callable, Generator, Iterator, Mappin
 from typing import Any, Protocol
 
 import telex.asyncio
-from telex import ConnectionClosedError, Message, RemoteError, TelexError
+from telex import ConnectionClosedError, Message, RemoteError, TelexError, TooLargeError
 from telex.conformance.notation import content_of, has_content, matches, shown_message
 from telex.testing.loop_thread import LoopThread
 from tests.behaviour.stage import Client, DrivenConnection
@@ -210,6 +210,8 @@ def _has_failed_so(failure: BaseException | None, what: Mapping[str, Any]) -> bo
         return isinstance(failure, RemoteError) and failure.code == what["code"]
     if "closed" in what:
         return isinstance(failure, ConnectionClosedError) and failure.code == what["closed"]
+    if what.get("too large"):
+        return isinstance(failure, TooLargeError)
     return failure is None
 
 

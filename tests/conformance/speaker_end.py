@@ -29,6 +29,7 @@ class SpeakerEnd(TestedEnd):
         if not self._serves and (token or setup.get("hello")):
             self.talk.hello(token=token, keepalive=bool(setup.get("keepalive")))
         self._asked: dict[str, int] = {}
+        self._refused: dict[str, str] = {}  # what was never sent
         self._answers: dict[int, list[Message]] = {}
         self._codes: dict[int, str] = {}
         self._given_up: set[int] = set()
@@ -70,7 +71,11 @@ class SpeakerEnd(TestedEnd):
         if "request" in what:
             asked = what["request"]
             content = asked["json"] if "json" in asked else _text_or_bytes(asked)
-            self._asked[what["as"]] = self.talk.ask("request", content, subject=asked["subject"])
+            fields = {"subject": asked["subject"]} if "subject" in asked else {}
+            try:
+                self._asked[what["as"]] = self.talk.ask("request", content, **fields)
+            except SPEAKER.Problem as problem:
+                self._refused[what["as"]] = problem.code
         elif "ping" in what:
             self._asked[what["as"]] = self.talk.ask("ping")
         elif "give up" in what:
@@ -83,6 +88,9 @@ class SpeakerEnd(TestedEnd):
             self.talk.close("shutting-down" if "shut down" in what else "closed")
 
     def _check_answer(self, what: Mapping[str, Any]) -> None:
+        if "too large" in what:
+            assert self._refused[what["of"]] == "too-large"
+            return
         number = self._asked[what["of"]]
         if "closed" in what:
             assert self.phase in (Phase.CLOSING, Phase.CLOSED, Phase.FAILED), self.phase

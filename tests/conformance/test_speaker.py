@@ -121,11 +121,7 @@ def test_the_speaker_writes_what_the_vectors_say() -> None:
         assert SPEAKER.encode(case["fields"], body) == bytes_of(case["stream"]), case["name"]
 
 
-TIMELESS = [
-    one
-    for one in conversations()
-    if "clock" not in one.get("needs", ()) and not one["setup"].startswith("quick")
-]
+TIMELESS = [one for one in conversations() if not any("elapse" in step for step in one["steps"])]
 """The conversations in which no limit on time passes: the speaker has none."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from telex.conformance.steps import CLOSE, END, ends_with
+from telex.conformance.steps import CLOSE, END, ends_with, pinged
 
 _BAD: Final = ends_with("bad-message")
 
@@ -270,6 +270,14 @@ SCENES: Final[list[dict[str, Any]]] = [
         {"result": {"of": "a", "closed": "a-code-of-its-own"}},
     ),
     _client(
+        "client-end-after-a-close",
+        "The end of the stream adds nothing to a close: its code stays the reason.",
+        {"in": {"kind": "close", "code": "a-code-of-its-own"}},
+        {"in": "end"},
+        {"out any order": [{"kind": "close"}, "end"]},
+        {"result": {"of": "a", "closed": "a-code-of-its-own"}},
+    ),
+    _client(
         "client-close-without-content",
         "A close needs no content.",
         {"in": {"kind": "close"}},
@@ -350,6 +358,30 @@ SCENES: Final[list[dict[str, Any]]] = [
         setup="hello",
     ),
     _scene(
+        "client-keeps-to-the-content-limit-of-its-peer",
+        "Content over the limit in the welcome is not sent, and content of exactly the limit is.",
+        {"out": {"kind": "hello"}},
+        {"in": {"kind": "welcome", "json": {"limits": {"max_content_size": 1000}}}},
+        {"do": {"request": {"text": "x", "repeat": 1001}, "as": "a"}},
+        {"result": {"of": "a", "too large": True}},
+        *pinged(),
+        {"do": {"request": {"text": "x", "repeat": 1000}, "as": "b"}},
+        {"out": {"kind": "request", "id": "$b", "text": "x", "repeat": 1000}},
+        {"in": {"kind": "reply", "re": "$b"}},
+        {"result": {"of": "b", "hex": ""}},
+        setup="hello",
+    ),
+    _scene(
+        "client-keeps-to-the-header-limit-of-its-peer",
+        "A header block over the limit in the welcome is not sent, and the conversation goes on.",
+        {"out": {"kind": "hello"}},
+        {"in": {"kind": "welcome", "json": {"limits": {"max_header_size": 256}}}},
+        {"do": {"request": {"subject": "s" * 256, "text": "x"}, "as": "a"}},
+        {"result": {"of": "a", "too large": True}},
+        *pinged(),
+        setup="hello",
+    ),
+    _scene(
         "client-late-parts",
         "All parts of an answer that nobody waits for are dropped, and its end.",
         {"do": {"request": {"subject": "slow", "text": "?"}, "as": "a"}},
@@ -394,6 +426,15 @@ SCENES: Final[list[dict[str, Any]]] = [
         {"out": {"kind": "ping", "id": "$a"}},
         _reply(text="x"),
         *_BAD,
+    ),
+    _scene(
+        "client-error-to-a-ping",
+        "An error may answer a ping too, and the conversation goes on.",
+        {"do": {"ping": True, "as": "a"}},
+        {"out": {"kind": "ping", "id": "$a"}},
+        _error(re="$a", code="unsupported-kind"),
+        {"result": {"of": "a", "code": "unsupported-kind"}},
+        *pinged(),
     ),
     _scene(
         "client-late-error",

@@ -91,4 +91,12 @@ SCENES: Final[list[dict[str, Any]]] = [
         *ends_with("timeout"),
         setup="quick",
     ),
+    server_scene(
+        "server-idle",
+        "Where silence has a limit, who sends nothing for so long is ended.",
+        *pinged(),
+        {"elapse": 1},
+        *ends_with("timeout"),
+        setup="idle",
+    ),
 ]

@@ -21,6 +21,7 @@ SETUPS: Final[dict[str, dict[str, Any]]] = {
     "hello": {"hello": True, "keepalive": True},
     "quick": {"limits": _QUICK},
     "quick-token": {"token": TOKEN, "limits": _QUICK},
+    "idle": {"limits": {"idle_timeout": 0.5}},
 }
 """By name: the ``token`` that a server demands and a client says; ``limits``, with the names of
 ``telex.Limits``, sizes in bytes and times in seconds; whether a client says ``hello``, and asks for
