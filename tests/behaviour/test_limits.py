@@ -164,7 +164,7 @@ def test_more_partial_messages_than_the_server_holds(
     server = serve(app, limits=limits)
     modest, other = server.plug_in(), connect(server)
     with modest, server.plug_in() as greedy:
-        modest.sendall(announcement(2 * MEBIBYTE) + bytes(MEBIBYTE))
+        modest.sendall(announcement(MEBIBYTE) + bytes(MEBIBYTE // 2))
         greedy.sendall(announcement(16 * MEBIBYTE))
         feeding = Background(lambda: feed(greedy, bytes(15 * MEBIBYTE)))
         code, detail = refusal(greedy)
@@ -173,7 +173,7 @@ def test_more_partial_messages_than_the_server_holds(
         feeding.wait()
         ending_of(server, "overloaded")
         assert other.request("x", subject="echo", timeout=PATIENCE).content == "x"
-        modest.sendall(bytes(MEBIBYTE))
+        modest.sendall(bytes(MEBIBYTE // 2))
         modest.shutdown(socket.SHUT_WR)
         assert receive_all(modest) == []
     wait_until(lambda: len(server.events.messages) == 2, "the modest message is complete")

@@ -28,6 +28,7 @@ from tests.talking import Talker
 
 PROGRAM = """
 import asyncio, logging, os, select, signal, sys, time
+from functools import partial
 import telex, telex.tls
 from telex.network.listener import SharedAddress
 from telex.server.workers import run_workers
@@ -103,7 +104,8 @@ with SharedAddress(telex.Address.parse(address)) as shared:
     }[front_end]
     print(shared.address, flush=True)
     drain_timeout = float(os.environ.get("DRAIN_TIMEOUT", "0.1"))
-    code = run_workers(int(count), shared, work, reloads=bool(pair), drain_timeout=drain_timeout)
+    reload = partial(telex.tls.reload_certificates, context) if pair else None
+    code = run_workers(int(count), shared, work, reload=reload, drain_timeout=drain_timeout)
 sys.exit(code)
 """
 
@@ -470,28 +472,49 @@ def test_workers_that_end_all_do_so_once() -> None:
         running.ends()
 
 
-def test_hangup_loads_certificates_in_every_worker(tmp_path: Path) -> None:
-    """SIGHUP to the supervisor: all workers show the new certificate from then on."""
+def serials(running: Program, authority: Authority, least: int = 20) -> set[str]:
+    """Return the serial numbers of the certificates that so many connections see."""
+    seen = []
+    for _ in range(least):
+        context = client_context(authority.file)
+        with context.wrap_socket(running.plug_in(), server_hostname="localhost") as sock:
+            certificate = sock.getpeercert()
+            assert certificate is not None
+            seen.append(str(certificate["serialNumber"]))
+    return set(seen)
+
+
+@pytest.mark.parametrize("front_end", ["sync", "asyncio"])
+def test_hangup_loads_certificates_in_every_worker(front_end: str, tmp_path: Path) -> None:
+    """SIGHUP to the supervisor: all workers show the new certificate, later ones too."""
     authority = Authority(tmp_path)
     pair = authority.issue("localhost", common_name="first")
-    with program("sync", "tls://127.0.0.1:0", 2, *pair) as running:
-
-        def serials(least: int) -> set[str]:
-            seen = []
-            for _ in range(least):
-                context = client_context(authority.file)
-                with context.wrap_socket(running.plug_in(), server_hostname="localhost") as sock:
-                    certificate = sock.getpeercert()
-                    assert certificate is not None
-                    seen.append(str(certificate["serialNumber"]))
-            return set(seen)
-
-        [first] = serials(20)
+    with program(front_end, "tls://127.0.0.1:0", 2, *pair) as running:
+        [first] = serials(running, authority)
         authority.issue("localhost", common_name="second")
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: first not in serials(20), "all show the new one")
+        wait_until(lambda: first not in serials(running, authority), "all show the new one")
+        before = children_of(running.process.pid)
+        for worker in before:
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: not before & children_of(running.process.pid), "others are there")
+        assert first not in serials(running, authority)
         running.process.send_signal(signal.SIGTERM)
         running.ends()
+
+
+@pytest.mark.parametrize("front_end", ["sync", "asyncio"])
+def test_hangup_waits_until_a_worker_serves(front_end: str, tmp_path: Path) -> None:
+    """A worker that was just forked is not ended by it, and shows the new certificate."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("localhost", common_name="first")
+    before = HIT_WHEN_FORKED.format("SIGHUP")
+    with program(front_end, "tls://127.0.0.1:0", 1, *pair, before=before) as running:
+        serials(running, authority)
+        running.process.send_signal(signal.SIGTERM)
+        log = running.ends()
+    assert log.count("certificates loaded again") == 1
+    assert "killed" not in log
 
 
 def test_hangup_without_certificates_ends_everything() -> None:

@@ -12,6 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from telex.network.fork import belongs_to_this_process
+from telex.server.signals import let_in_hangup
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
@@ -85,6 +86,7 @@ def handling(
         if number not in handled:
             handled[number] = _Signal(loop, number)
         handled[number].actions.append(actions[number])
+    let_in_hangup(free)
     try:
         yield
     finally:

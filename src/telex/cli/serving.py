@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from telex.cli.failure import FAILED
@@ -84,6 +85,7 @@ def serve_by_workers(
     process that replaces another one may fail for a temporary reason, and is replaced again.
     """
     from telex.network.listener import SharedAddress
+    from telex.security.tls import reload_certificates
     from telex.server.options import check_terms
     from telex.server.workers import run_workers
 
@@ -112,7 +114,7 @@ def serve_by_workers(
             count,
             shared,
             work,
-            reloads=tls is not None,
+            reload=None if tls is None else partial(reload_certificates, tls),
             drain_timeout=options["limits"].drain_timeout,
         )
     failures.check()

@@ -10,7 +10,7 @@ from telex.security.tls import reload_certificates
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 
 def signal_actions(
@@ -31,3 +31,9 @@ def signal_actions(
     if tls is not None and hasattr(signal, "SIGHUP"):  # Windows has none
         actions[signal.SIGHUP] = lambda: post(reload_certificates, tls)
     return actions
+
+
+def let_in_hangup(handled: Container[int]) -> None:
+    """Let in a SIGHUP that a worker has kept waiting, once its server handles the signal."""
+    if hasattr(signal, "SIGHUP") and signal.SIGHUP in handled:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -58,7 +58,7 @@ def run_workers(
     address: SharedAddress,
     work: Work,
     *,
-    reloads: bool = False,
+    reload: Callable[[], object] | None = None,
     drain_timeout: float = Limits().drain_timeout,
 ) -> int:
     """Have ``count`` processes do ``work`` until they are told to end; return an exit code.
@@ -67,8 +67,9 @@ def run_workers(
     a worker ends all of them, unless they are ending already. A worker that dies is replaced at
     once, unless that happens again and again. SIGINT and SIGTERM to this process end all workers, a
     second one without waiting for their peers, a third one by force; the address is closed then.
-    With ``reloads``, SIGHUP is passed on too; without, it ends all. When this process dies, the
-    workers end by themselves, by force if they have not when ``drain_timeout`` is long over.
+    SIGHUP calls ``reload``, for workers that start later, and is passed on, to be handled when a
+    worker serves; without ``reload`` it ends all. When this process dies, the workers end by
+    themselves, by force if they have not when ``drain_timeout`` is long over.
 
     This must be called in the main thread, and no other thread should be there. The exit code is 0
     when everything ended as it was told, 1 otherwise.
@@ -78,7 +79,7 @@ def run_workers(
     """
     if count < 1:
         raise ValueError(f"there must be at least 1 worker, not {count}")
-    return _Supervisor(count, address, work, reloads, drain_timeout).run()
+    return _Supervisor(count, address, work, reload, drain_timeout).run()
 
 
 class _Supervisor:
@@ -89,13 +90,13 @@ class _Supervisor:
         count: int,
         address: SharedAddress,
         work: Work,
-        reloads: bool,
+        reload: Callable[[], object] | None,
         drain_timeout: float,
     ) -> None:
         self._count: Final = count
         self._address: Final = address
         self._work: Final = work
-        self._reloads: Final = reloads
+        self._reload: Final = reload
         self._drain_timeout: Final = drain_timeout
         self._workers: set[int] = set()
         self._deaths: deque[float] = deque()
@@ -184,7 +185,7 @@ class _Supervisor:
         """Work, and end the process: nothing of the supervisor's goes on in it."""
         status = 1
         try:
-            _leave_the_supervisor(mask)
+            _leave_the_supervisor(mask, keeps_hangup=self._reload is not None)
             os.close(self._held_end)
             lifeline = (self._lifeline, self._drain_timeout)
             threading.Thread(target=_end_with, args=lifeline, daemon=True).start()
@@ -209,7 +210,8 @@ class _Supervisor:
             self._writer.send(bytes([_ASKED_BY_WORKER]), NO_SIGNAL)
 
     def _take_signal(self, number: int) -> None:
-        if number == signal.SIGHUP and self._reloads:
+        if number == signal.SIGHUP and self._reload is not None:
+            self._reload()
             self._send(signal.SIGHUP)
         elif number == _ASKED_BY_WORKER and self._times_told_to_end:
             pass  # workers do not hurry each other
@@ -262,13 +264,20 @@ def _take_note(number: int, frame: object) -> None:
     """Handle a signal: that it arrives as a byte is all that is needed."""
 
 
-def _leave_the_supervisor(mask: Iterable[int]) -> None:
-    """Have the signals to this new process be its own, and let in those that wait."""
+def _leave_the_supervisor(mask: Iterable[int], *, keeps_hangup: bool) -> None:
+    """Have the signals to this new process be its own, and let in those that wait.
+
+    With ``keeps_hangup``, SIGHUP waits until a server handles it, and ends nothing.
+    """
     os.setpgid(0, 0)  # Ctrl-C is the supervisor's, who passes it on
     signal.set_wakeup_fd(-1)
-    for number in _TERMINAL_SIGNALS:
+    own = set(_SIGNALS)
+    if keeps_hangup:
+        own.remove(signal.SIGHUP)
+        mask = {*mask, signal.SIGHUP}
+    for number in own.intersection(_TERMINAL_SIGNALS):
         signal.signal(number, signal.SIG_IGN)  # so is one that came before: this discards it
-    for number in _SIGNALS:
+    for number in own:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

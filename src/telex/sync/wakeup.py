@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from telex.network.fork import lead_nowhere
 from telex.network.sockets import NO_SIGNAL
+from telex.server.signals import let_in_hangup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,6 +73,7 @@ class Wakeup:
             signal.set_wakeup_fd(previous_wakeup)
 
         self._restore_signals = restore
+        let_in_hangup(actions)
         try:
             yield
         finally:
