@@ -87,7 +87,7 @@ class HeaderReader:
                 value, first = number_by_search(data, start, last)
             if value < 0:
                 return read_any(data[start:end])
-            name = data[first - 3]
+            name: i64 = data[first - 3]
             if name == _H:  # content-length, before which no other number stands
                 break
             if name == _D and data[first - _SHORT_MEMBER : first] == _ID_MEMBER:

@@ -39,6 +39,8 @@ _BEFORE_ID: Final = [b""] * _THOUSAND
 _BEFORE_RE: Final = [b""] * _THOUSAND
 """``content-length`` up to the digits of the number that follows it, once it was needed."""
 
+_BEFORE_TIMEOUT: Final = b',"timeout":'
+
 
 def add_header(
     pieces: list[bytes],
@@ -101,14 +103,10 @@ def _add_numbers(pieces: list[bytes], length: i64, id: i64, re: i64) -> i64:
 
 def _add_with_timeout(pieces: list[bytes], length: i64, id: i64, re: i64, timeout: i64) -> i64:
     """Do what ``_add_numbers`` does, with a timeout behind the other numbers."""
-    before = f"{length}"
-    if id:
-        before = f'{before},"id":{id}'
-    if re:
-        before = f'{before},"re":{re}'
-    text = f'{before},"timeout":'.encode("ascii")
-    pieces.append(text)
-    return len(text) + _add_last(pieces, timeout)
+    size = _add_numbers(pieces, length, id, re) - 1
+    pieces[-1] = pieces[-1][:-1]  # all but what closes the block
+    pieces.append(_BEFORE_TIMEOUT)
+    return size + len(_BEFORE_TIMEOUT) + _add_last(pieces, timeout)
 
 
 def _add_last(pieces: list[bytes], number: i64) -> i64:
