@@ -133,16 +133,17 @@ def test_sizes_that_alternate_are_announced_right(message: Message) -> None:
 def test_a_header_over_the_limit_leaves_nothing_behind() -> None:
     """What was to be sent before it is still that, and nothing of it was added."""
     before = [b"before", b"", b"it"]
-    for numbers in product(EDGES[::3], repeat=4):
+    for length, id, re, timeout in product(EDGES[::3], repeat=4):
         pieces = list(before)
-        size = len(written(*numbers)) - 2
+        header = written(length, id, re, timeout)
+        size = len(header) - 2
         for most in (2, size - 1):
             with pytest.raises(TooLargeError) as caught:
-                add_header(pieces, TEXT_FIELDS, *numbers, most)
+                add_header(pieces, TEXT_FIELDS, length, id, re, timeout, most)
             assert (caught.value.size, caught.value.max_size) == (size, most)
             assert pieces == before
-        assert add_header(pieces, TEXT_FIELDS, *numbers, size) == size + 2
-        assert b"".join(pieces) == b"".join(before) + written(*numbers)
+        assert add_header(pieces, TEXT_FIELDS, length, id, re, timeout, size) == size + 2
+        assert b"".join(pieces) == b"".join(before) + header
 
 
 def test_the_largest_header_block_that_can_be_announced_is_sent() -> None:
