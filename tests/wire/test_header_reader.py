@@ -161,6 +161,13 @@ def test_short_broken_blocks_are_refused(block: str) -> None:
     check_refused(frame(" " + block))
 
 
+@pytest.mark.parametrize("name", ["d", "id", '"id', "e", "re", '"re', "t", "out", '"timeout'])
+def test_a_short_block_that_is_no_object_is_refused(name: str) -> None:
+    """The end of a number's name is looked for no further back than the block begins."""
+    check_refused(frame(f'{name}":5}}'), after=3)
+    check_refused(frame(f'  {name}":5}}'))
+
+
 def test_content_length_alone_arrives() -> None:
     """The shortest header block that is valid."""
     check_arrives(

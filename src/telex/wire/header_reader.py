@@ -85,7 +85,7 @@ class HeaderReader:
                 value, first = number_by_loop(data, start, last)
             else:
                 value, first = number_by_search(data, start, last)
-            if value < 0:
+            if value < 0 or first - start < _LONG_MEMBER:  # compiled, a slice may not begin below 0
                 return read_any(data[start:end])
             name: i64 = data[first - 3]
             if name == _H:  # content-length, before which no other number stands
