@@ -186,6 +186,22 @@ STREAMS = [
         says(subject="n", id=2, re=1),
     ),
     accepted(
+        "same-front-other-timeouts",
+        "A timeout is of its own message alone.",
+        [
+            *message('{"subject":"n","content-length":0,"id":1,"timeout":50}'),
+            *message('{"subject":"n","content-length":0,"id":2,"timeout":60}'),
+            *message('{"subject":"n","content-length":0,"id":3}'),
+            *message('{"subject":"n","content-length":0}'),
+            *message('{"subject":"n","content-length":0,"timeout":70}'),
+        ],
+        says(subject="n", id=1, timeout=50),
+        says(subject="n", id=2, timeout=60),
+        says(subject="n", id=3),
+        says(subject="n"),
+        says(subject="n", timeout=70),
+    ),
+    accepted(
         "content-like-a-message",
         "Content that looks like a message is content.",
         message('{"content-length":22}', content=b'\x00\x14{"content-length":0}'),
@@ -781,10 +797,82 @@ EMPTY_MESSAGES = [
         says(kind="Request"),
     ),
     (
-        "timeout-received",
-        "The reserved name timeout has no meaning yet, and is delivered as it is.",
-        '{"timeout":"soon","content-length":0}',
-        says(timeout="soon"),
+        "timeout-of-a-request",
+        "A request may say how long its answer is waited for.",
+        '{"kind":"request","subject":"s","content-length":0,"id":1,"timeout":2000}',
+        says(kind="request", subject="s", id=1, timeout=2000),
+    ),
+    (
+        "timeout-absent",
+        "A request without a timeout has none: no number stands for that.",
+        '{"kind":"request","subject":"s","content-length":0,"id":1}',
+        says(kind="request", subject="s", id=1),
+    ),
+    (
+        "timeout-smallest",
+        "timeout begins at 1.",
+        '{"content-length":0,"timeout":1}',
+        says(timeout=1),
+    ),
+    (
+        "timeout-largest",
+        "timeout ends at 2^53-1.",
+        '{"content-length":0,"timeout":9007199254740991}',
+        says(timeout=LARGEST_EXACT),
+    ),
+    (
+        "timeout-of-a-plain-message",
+        "A header block may have a timeout whatever its kind is.",
+        '{"x":1,"content-length":0,"timeout":5}',
+        says(x=1, timeout=5),
+    ),
+    (
+        "timeout-behind-re",
+        "All four numbers, in the order in which they are written.",
+        '{"x":1,"content-length":0,"id":2,"re":3,"timeout":4}',
+        says(x=1, id=2, re=3, timeout=4),
+    ),
+    (
+        "timeout-before-re-and-id",
+        "The numbers may stand in any order.",
+        '{"x":1,"content-length":0,"timeout":4,"re":3,"id":2}',
+        says(x=1, id=2, re=3, timeout=4),
+    ),
+    (
+        "timeout-between-id-and-re",
+        "The numbers may stand in any order.",
+        '{"x":1,"content-length":0,"id":2,"timeout":4,"re":3}',
+        says(x=1, id=2, re=3, timeout=4),
+    ),
+    (
+        "timeout-before-content-length",
+        "content-length need not be the first of the numbers.",
+        '{"timeout":4,"content-length":0,"id":2}',
+        says(id=2, timeout=4),
+    ),
+    (
+        "timeout-before-a-header",
+        "Something may stand behind the numbers.",
+        '{"content-length":0,"id":2,"timeout":4,"x":1}',
+        says(x=1, id=2, timeout=4),
+    ),
+    (
+        "timeout-escaped",
+        "A field's name is its characters, however they are written.",
+        r'{"content-length":0,"\u0074imeout":4}',
+        says(timeout=4),
+    ),
+    (
+        "timeout-inside-a-header",
+        "Inside an application's header, timeout has no meaning.",
+        '{"x":{"timeout":"soon"},"content-length":0}',
+        says(x={"timeout": "soon"}),
+    ),
+    (
+        "timeout-in-other-names",
+        "Names are compared as a whole, and by case.",
+        '{"Timeout":"soon","content-length":0,"x-timeout":0}',
+        says(headers={"Timeout": "soon", "x-timeout": 0}),
     ),
     (
         "nested-64-deep",
@@ -1672,6 +1760,47 @@ BROKEN_HEADER_BLOCKS: list[tuple[str, str, str | bytes]] = [
     ("re-float", "re is an integer.", '{"content-length":0,"re":1.0}'),
     ("re-negative", "re begins at 1.", '{"content-length":0,"re":-1}'),
     ("re-repeated", "A field stands once.", '{"re":1,"content-length":0,"re":1}'),
+    ("timeout-0", "timeout begins at 1.", '{"x":1,"content-length":0,"timeout":0}'),
+    ("timeout-minus-0", "timeout begins at 1.", '{"content-length":0,"timeout":-0}'),
+    ("timeout-negative", "timeout begins at 1.", '{"content-length":0,"timeout":-1}'),
+    (
+        "timeout-2^53",
+        "timeout is 2^53-1 at most.",
+        '{"x":1,"content-length":0,"timeout":9007199254740992}',
+    ),
+    (
+        "timeout-2^64+1",
+        "timeout is 2^53-1 at most, and does not wrap around.",
+        '{"x":1,"content-length":0,"id":1,"timeout":18446744073709551617}',
+    ),
+    ("timeout-float", "timeout is an integer.", '{"content-length":0,"timeout":5.0}'),
+    ("timeout-fraction", "timeout is an integer.", '{"content-length":0,"timeout":2.5}'),
+    ("timeout-exponent", "timeout is an integer.", '{"content-length":0,"timeout":2e3}'),
+    ("timeout-string", "timeout is an integer.", '{"content-length":0,"timeout":"2000"}'),
+    ("timeout-array", "timeout is an integer.", '{"content-length":0,"timeout":[1]}'),
+    ("timeout-true", "true is no integer.", '{"content-length":0,"timeout":true}'),
+    ("timeout-null", "null is not the same as absent.", '{"content-length":0,"timeout":null}'),
+    (
+        "timeout-leading-zero",
+        "JSON numbers have no leading zero.",
+        '{"x":1,"content-length":0,"timeout":01}',
+    ),
+    (
+        "timeout-broken-before-id",
+        "Each number is looked at, wherever it stands.",
+        '{"x":1,"content-length":0,"timeout":0,"id":1}',
+    ),
+    (
+        "timeout-repeated",
+        "A field stands once.",
+        '{"x":1,"content-length":0,"timeout":1,"timeout":1}',
+    ),
+    (
+        "timeout-repeated-apart",
+        "A field stands once.",
+        '{"timeout":1,"content-length":0,"id":1,"timeout":1}',
+    ),
+    ("timeout-alone", "Every header block says content-length.", '{"x":1,"timeout":1}'),
     ("kind-repeated", "A field stands once.", '{"kind":"a","kind":"a","content-length":0}'),
     (
         "prototype-repeated",
@@ -1699,6 +1828,7 @@ BROKEN_HEADER_BLOCKS: list[tuple[str, str, str | bytes]] = [
         for name, block in [
             ("bad-id", '{"content-length":17825792,"id":0}'),
             ("bad-re", '{"content-length":17825792,"re":"1"}'),
+            ("bad-timeout", '{"content-length":17825792,"timeout":0}'),
             ("bad-kind", '{"content-length":17825792,"kind":1}'),
             ("bad-subject", '{"content-length":17825792,"subject":null}'),
             ("bad-more", '{"content-length":17825792,"more":false}'),
@@ -2025,6 +2155,14 @@ ENCODINGS: list[tuple[str, str, dict[str, Any], dict[str, Any], str, bytes]] = [
         b"x",
     ),
     (
+        "request-with-a-timeout",
+        "How long the answer is waited for, in milliseconds, stands behind the number.",
+        {"kind": "request", "subject": "echo", "timeout": 2000, "id": 1},
+        {"text": "x"},
+        TEXT_FRONT + ',"kind":"request","subject":"echo","content-length":1,"id":1,"timeout":2000}',
+        b"x",
+    ),
+    (
         "reply",
         "A reply: re stands last.",
         {"kind": "reply", "re": 7},
@@ -2057,11 +2195,19 @@ ENCODINGS: list[tuple[str, str, dict[str, Any], dict[str, Any], str, bytes]] = [
         b"",
     ),
     (
+        "id-re-and-timeout",
+        "timeout stands behind all other numbers.",
+        {"timeout": 3, "re": 2, "id": 1},
+        {"hex": ""},
+        BYTES_FRONT + ',"content-length":0,"id":1,"re":2,"timeout":3}',
+        b"",
+    ),
+    (
         "largest-numbers",
         "Numbers are written with all their digits.",
-        {"id": _LARGE, "re": _LARGE},
+        {"id": _LARGE, "re": _LARGE, "timeout": _LARGE},
         {"hex": ""},
-        BYTES_FRONT + f',"content-length":0,"id":{_LARGE},"re":{_LARGE}}}',
+        BYTES_FRONT + f',"content-length":0,"id":{_LARGE},"re":{_LARGE},"timeout":{_LARGE}}}',
         b"",
     ),
     *(
@@ -2085,6 +2231,17 @@ ENCODINGS: list[tuple[str, str, dict[str, Any], dict[str, Any], str, bytes]] = [
             b"",
         )
         for number in (999, 1_000, 999_999, 1_000_000, 1_000_001)
+    ),
+    *(
+        (
+            f"timeout-{number}",
+            "A number has no leading zeros.",
+            {"timeout": number},
+            {"hex": ""},
+            BYTES_FRONT + f',"content-length":0,"timeout":{number}}}',
+            b"",
+        )
+        for number in (1, 999, 1_000, 1_000_000)
     ),
     (
         "headers",

@@ -25,7 +25,7 @@ Message = tuple[Header, bytes]  # a header with its defaults, and the content as
 OWN_KINDS = ("hello", "welcome", "error", "close", "ping", "pong")
 ENDING = ("bad-message", "too-large", "unauthorized", "timeout", "overloaded", "shutting-down")
 FRONT = ("byteorder", "content-type", "content-encoding", "kind", "subject", "more")
-NUMBERS = ("content-length", "id", "re")
+NUMBERS = ("content-length", "id", "re", "timeout")
 LIMITS = {"max_header_size": 2**14, "max_content_size": 2**24}
 SPEAKING, OVER = ("greeting", "open", "finishing"), ("closed", "failed")
 CHARSET = "binary|utf-8|utf-16(-le|-be)?|(us-)?ascii|latin-1|iso-8859-1"
@@ -64,6 +64,7 @@ HEADER = {
     "subject": string(),
     "id": integer(1),
     "re": integer(1),
+    "timeout": integer(1),
     "more": lambda value: value is True,
 }
 GREETING = {

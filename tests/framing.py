@@ -115,19 +115,20 @@ def parsed(message: Message) -> Parsed:
         "subject": message.subject,
         "id": message.id,
         "re": message.re,
+        "timeout": message.timeout_ms,
         "more": message.more or None,
     }
     fields.update((name, value) for name, value in optional.items() if value is not None)
     return Parsed(fields | message.headers, message.body)
 
 
-def reading_of(read: Callable[[], tuple[HeaderFields, int, int, int]]) -> tuple[str, ...]:
+def reading_of(read: Callable[[], tuple[HeaderFields, int, int, int, int]]) -> tuple[str, ...]:
     """Return what comes of reading a header block, in a form that can be compared."""
     try:
-        fields, length, id, re = read()
+        fields, length, id, re, timeout = read()
     except ProtocolError as error:
         return type(error).__name__, str(error)
-    message = ReceivedMessage(fields, b"", id, re)
+    message = ReceivedMessage(fields, b"", id, re, timeout)
     return json.dumps(parsed(message).fields), str(length)
 
 

@@ -239,7 +239,7 @@ def _understand(header: dict[str, object]) -> tuple[dict[str, object], int]:
         raise ValueError("content-encoding is empty")
     for name in ("kind", "subject"):
         _string_field(header.get(name, ""))
-    for name in ("id", "re"):
+    for name in ("id", "re", "timeout"):
         _integer_field(header.get(name, 1), 1)
     if header.get("more", True) is not True:
         raise ValueError("more is true, or absent")

@@ -26,7 +26,13 @@ def received(message: Message) -> Message:
 def test_str_says_what_the_message_is() -> None:
     """One line shows the type, the size, all headers and the content."""
     message = Message(
-        "Grüße, 世界", subject="greet", kind="request", id=7, re=5, headers={"site": "north"}
+        "Grüße, 世界",
+        subject="greet",
+        kind="request",
+        id=7,
+        re=5,
+        timeout_ms=2000,
+        headers={"site": "north"},
     )
     shown = str(message)
     for said in (
@@ -36,6 +42,7 @@ def test_str_says_what_the_message_is() -> None:
         "request",
         "id 7",
         "re 5",
+        "timeout 2000 ms",
         "site north",
         "世界",
     ):

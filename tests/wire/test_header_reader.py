@@ -69,6 +69,14 @@ def test_headers_too_long_to_be_remembered_arrive() -> None:
         (',"content-length":0,"re":6}', {"re": 6}),
         (',"content-length":0,"id":9007199254740991,"re":6}', {"id": 2**53 - 1, "re": 6}),
         (',"content-length":0,"re":6,"id":5}', {"id": 5, "re": 6}),
+        (',"content-length":0,"timeout":7}', {"timeout": 7}),
+        (',"content-length":0,"id":5,"timeout":7}', {"id": 5, "timeout": 7}),
+        (',"content-length":0,"id":5,"re":6,"timeout":7}', {"id": 5, "re": 6, "timeout": 7}),
+        (',"content-length":0,"timeout":7,"re":6,"id":5}', {"id": 5, "re": 6, "timeout": 7}),
+        (',"timeout":7,"content-length":0,"id":5}', {"id": 5, "timeout": 7}),
+        (',"content-length":0,"timeout":7,"y":1}', {"timeout": 7, "y": 1}),
+        (',"content-length":0,"x-timeout":7}', {"x-timeout": 7}),
+        (',"content-length":0,"x-length":7}', {"x-length": 7}),
         (',"id":5,"content-length":0}', {"id": 5}),
         (',"content-length":0 }', {}),
         (',"content-length": 0}', {}),
@@ -110,6 +118,16 @@ def test_blocks_of_every_shape_arrive(front: str, numbers: str, said: dict[str, 
         ',"content-length":0,"re":0}',
         ',"content-length":0,"re":}',
         ',"content-length":0,"re":01}',
+        ',"content-length":0,"timeout":0}',
+        ',"content-length":0,"timeout":}',
+        ',"content-length":0,"timeout":01}',
+        ',"content-length":0,"timeout":-1}',
+        ',"content-length":0,"timeout":9007199254740992}',
+        ',"content-length":0,"timeout":1,"timeout":1}',
+        ',"content-length":0,"id":0,"timeout":1}',
+        ',"content-length":0,"timeout":0,"id":1}',
+        ',"timeout":1,"content-length":0,"timeout":1}',
+        ',"timeout":1}',
         ',"content-length":,"id":1}',
         ',"content-length":0,"id":1,"re":0}',
         ',"content-length":0,"id":0,"re":1}',
@@ -133,11 +151,21 @@ def test_broken_numbers_are_refused(front: str, numbers: str) -> None:
     check_refused(frame(front + numbers))
 
 
-@pytest.mark.parametrize("block", ['{"id":5}', '{"re":5}', "{5}", "{}", '{"content-length":0 5}'])
+@pytest.mark.parametrize(
+    "block",
+    ['{"id":5}', '{"re":5}', '{"timeout":5}', "{5}", '{t":5}', "{}", '{"content-length":0 5}'],
+)
 def test_short_broken_blocks_are_refused(block: str) -> None:
     """A block that is shorter than the fast path expects is no reason to read beyond it."""
     check_refused(frame(block))
     check_refused(frame(" " + block))
+
+
+@pytest.mark.parametrize("name", ["d", "id", '"id', "e", "re", '"re', "t", "out", '"timeout'])
+def test_a_short_block_that_is_no_object_is_refused(name: str) -> None:
+    """The end of a number's name is looked for no further back than the block begins."""
+    check_refused(frame(f'{name}":5}}'), after=3)
+    check_refused(frame(f'  {name}":5}}'))
 
 
 def test_content_length_alone_arrives() -> None:
@@ -162,11 +190,13 @@ WIDE = b'{"subject":"raw","content-length":25}'
 ASKED = b'{"subject":"row","content-length":25,"id":7}'
 ANSWERED = b'{"subject":"row","content-length":25,"re":7}'
 BOTH = b'{"subject":"row","content-length":25,"id":7,"re":8}'
+TIMED = b'{"subject":"row","content-length":25,"id":7,"timeout":9}'
+HURRIED = b'{"subject":"row","content-length":25,"timeout":9}'
 SHORT = b'{"subject":"r","content-length":2,"id":7}'
 LATE = b'{"content-length":25,"subject":"row"}'
 SPACED = b'{"subject":"row","content-length":25 }'
 BROKEN = b'{"subject":"row","content-length":2x}'
-BLOCKS = (ROW, TALL, LONG, WIDE, ASKED, ANSWERED, BOTH, SHORT, LATE, SPACED, BROKEN)
+BLOCKS = (ROW, TALL, LONG, WIDE, ASKED, ANSWERED, BOTH, TIMED, HURRIED, SHORT, LATE, SPACED, BROKEN)
 
 
 def check_row(*blocks: bytes) -> None:
@@ -185,7 +215,7 @@ def test_a_row_of_equal_blocks_may_be_broken_by_any_other(first: bytes, times: i
             check_row(*[first] * times, second, third, *[first] * times)
 
 
-@pytest.mark.parametrize("row", [ROW, LONG, ASKED, LATE])
+@pytest.mark.parametrize("row", [ROW, LONG, ASKED, TIMED, LATE])
 def test_a_block_of_the_same_size_is_not_taken_for_the_one_before(row: bytes) -> None:
     """One byte of it may be another, anywhere, and it is read for itself; so is what follows."""
     for at in range(len(row)):
@@ -194,7 +224,7 @@ def test_a_block_of_the_same_size_is_not_taken_for_the_one_before(row: bytes) ->
             check_row(row, row, row, nearly, nearly, row)
 
 
-@pytest.mark.parametrize("row", [ROW, ASKED, LATE])
+@pytest.mark.parametrize("row", [ROW, ASKED, TIMED, LATE])
 def test_a_block_is_known_by_all_of_its_bytes_and_no_others(row: bytes) -> None:
     """A block that ends earlier or later than the one before is not that one."""
     reader = HeaderReader()
@@ -218,5 +248,5 @@ def test_streams_do_not_share_what_came_last() -> None:
     """What one stream repeats is no other's."""
     one, other = HeaderReader(), HeaderReader()
     for _ in range(3):
-        assert one.read(ROW, 0, len(ROW))[1:] == (25, 0, 0)
-        assert other.read(TALL, 0, len(TALL))[1:] == (26, 0, 0)
+        assert one.read(ROW, 0, len(ROW))[1:] == (25, 0, 0, 0)
+        assert other.read(TALL, 0, len(TALL))[1:] == (26, 0, 0, 0)

@@ -26,10 +26,11 @@ REQUEST_BLOCK = (
 )
 WHOLE_BLOCK = (
     '{"byteorder":"big","content-type":"image/png","content-encoding":"x","kind":"reply",'
-    '"subject":"s","more":true,"z":[1,{"y":null}],"a":"ü","content-length":0,"id":2,"re":3}'
+    '"subject":"s","more":true,"z":[1,{"y":null}],"a":"ü","content-length":0,"id":2,"re":3,"timeout":4}'
 )
 WHOLE_FIELDS: dict[str, Any] = {
     "more": True,
+    "timeout_ms": 4,
     "re": 3,
     "id": 2,
     "headers": {"z": [1, {"y": None}], "a": "ü"},
@@ -47,23 +48,24 @@ EDGES = (*LENGTHS, *LARGE_LENGTHS)
 """Numbers at which their way to the wire changes, or might."""
 
 
-def written(length: int, id: int, re: int) -> bytes:
+def written(length: int, id: int, re: int, timeout: int = 0) -> bytes:
     """Return proto-header and header block of plain text with these numbers."""
     pieces: list[bytes] = []
-    size = add_header(pieces, TEXT_FIELDS, length, id, re, 65_535)
+    size = add_header(pieces, TEXT_FIELDS, length, id, re, timeout, 65_535)
     header = b"".join(pieces)
     assert size == len(header)
     return header
 
 
-def check_is_written_as_json(length: int, id: int, re: int) -> None:
+def check_is_written_as_json(length: int, id: int, re: int, timeout: int = 0) -> None:
     """Assert that a header with these numbers, 0 for none, is what ``json`` would write."""
+    numbers = {"id": id, "re": re, "timeout": timeout}
     members = json.loads(PLAIN + "}") | {"content-length": length}
-    members |= {name: number for name, number in (("id", id), ("re", re)) if number}
+    members |= {name: number for name, number in numbers.items() if number}
     block = json.dumps(members, separators=(",", ":")).encode("ascii")
-    assert written(length, id, re) == frame(block)
-    said, read_length = reference.parse_header_block(written(length, id, re)[2:])
-    assert (read_length, said.get("id", 0), said.get("re", 0)) == (length, id, re)
+    assert written(length, id, re, timeout) == frame(block)
+    said, read_length = reference.parse_header_block(block)
+    assert (read_length, *[said.get(name, 0) for name in numbers]) == (length, id, re, timeout)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,12 @@ def test_numbers_of_all_sizes_are_written_together() -> None:
         assert written(length, id, re) == written(length, id, re)
 
 
+def test_a_timeout_of_any_size_is_written_behind_the_other_numbers() -> None:
+    """Whichever of them there are, and whatever is remembered of messages without a timeout."""
+    for length, id, re, timeout in product(EDGES[::3], EDGES[::3], EDGES[::3], EDGES[1:]):
+        check_is_written_as_json(length, id, re, timeout)
+
+
 def test_every_number_of_up_to_four_digits_is_written() -> None:
     """Where numbers come from a table, each of them is in its place."""
     for number in range(10_000):
@@ -105,6 +113,7 @@ def test_every_number_of_up_to_four_digits_is_written() -> None:
         assert written(number, 7, 0).endswith(f'{end},"id":7}}'.encode())
         assert written(number, 0, 7).endswith(f'{end},"re":7}}'.encode())
         assert written(number, 8, 9).endswith(f'{end},"id":8,"re":9}}'.encode())
+        assert written(number, 8, 0, 9).endswith(f'{end},"id":8,"timeout":9}}'.encode())
 
 
 @pytest.mark.parametrize("message", [Message("x"), Message("x", headers={"h": [1]})])
@@ -124,16 +133,17 @@ def test_sizes_that_alternate_are_announced_right(message: Message) -> None:
 def test_a_header_over_the_limit_leaves_nothing_behind() -> None:
     """What was to be sent before it is still that, and nothing of it was added."""
     before = [b"before", b"", b"it"]
-    for length, id, re in product(EDGES[::3], repeat=3):
+    for length, id, re, timeout in product(EDGES[::3], repeat=4):
         pieces = list(before)
-        size = len(written(length, id, re)) - 2
+        header = written(length, id, re, timeout)
+        size = len(header) - 2
         for most in (2, size - 1):
             with pytest.raises(TooLargeError) as caught:
-                add_header(pieces, TEXT_FIELDS, length, id, re, most)
+                add_header(pieces, TEXT_FIELDS, length, id, re, timeout, most)
             assert (caught.value.size, caught.value.max_size) == (size, most)
             assert pieces == before
-        assert add_header(pieces, TEXT_FIELDS, length, id, re, size) == size + 2
-        assert b"".join(pieces) == b"".join(before) + written(length, id, re)
+        assert add_header(pieces, TEXT_FIELDS, length, id, re, timeout, size) == size + 2
+        assert b"".join(pieces) == b"".join(before) + header
 
 
 def test_the_largest_header_block_that_can_be_announced_is_sent() -> None:
@@ -150,10 +160,12 @@ def test_the_largest_header_block_that_can_be_announced_is_sent() -> None:
 
 def test_a_received_message_can_be_sent_on() -> None:
     """What came in goes out saying the same, whatever its header block looked like."""
-    block = '{ "re": 2, "x": "\\u00fc", "content-length": 2, "id": 1, "subject": "s" }'
+    block = (
+        '{ "timeout": 3, "re": 2, "x": "\\u00fc", "content-length": 2, "id": 1, "subject": "s" }'
+    )
     received = receive(frame(block, b"ok"))
     assert header_block_of(received) == (
         f'{{{NATIVE},"content-type":"application/octet-stream","content-encoding":"binary",'
-        '"subject":"s","x":"ü","content-length":2,"id":1,"re":2}'
+        '"subject":"s","x":"ü","content-length":2,"id":1,"re":2,"timeout":3}'
     )
     assert parsed(receive(received.to_bytes())) == parsed(received)

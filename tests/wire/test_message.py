@@ -43,6 +43,8 @@ CHANGES: list[tuple[str, Any]] = [
     ("kind", "new"),
     ("id", 2**53 - 1),
     ("re", 1),
+    ("timeout_ms", 1),
+    ("timeout_ms", 2**53 - 1),
     ("more", True),
 ]
 
@@ -66,8 +68,11 @@ WRONG_VALUES: list[tuple[str, Any]] = [
     ("id", 2**53),
     ("re", 0),
     ("re", 2**64),
+    ("timeout_ms", 0),
+    ("timeout_ms", 2**53),
     ("headers", {"content-type": "text/plain"}),
     ("headers", {"id": 5}),
+    ("headers", {"timeout": 5}),
     ("headers", {"x": object()}),
     ("headers", {"x": float("nan")}),
 ]
@@ -82,6 +87,8 @@ WRONG_TYPES: list[tuple[str, Any]] = [
     ("id", 5.0),
     ("id", "5"),
     ("re", 1.5),
+    ("timeout_ms", 2.0),
+    ("timeout_ms", True),
     ("more", "no"),
     ("more", 1),
     ("headers", [("x", 1)]),
@@ -126,7 +133,8 @@ def test_everything_else_says_that_it_is_json(content: object) -> None:
 def test_what_is_left_out_is_absent() -> None:
     """A plain message has no kind, subject or numbers; its byte order is this machine's."""
     message = Message("x")
-    assert (message.kind, message.subject, message.id, message.re) == (None, None, None, None)
+    assert (message.kind, message.subject) == (None, None)
+    assert (message.id, message.re, message.timeout_ms) == (None, None, None)
     assert message.more is False
     assert message.headers == {}
     assert message.byteorder == sys.byteorder
@@ -145,7 +153,7 @@ def test_what_is_given_at_first_arrives(attribute: str, value: Any) -> None:
 @every_change
 def test_what_is_assigned_arrives(attribute: str, value: Any) -> None:
     """Whether it was made, sent or received before it was changed: a message says what it is."""
-    made = Message("old", subject="old", headers={"old": 1}, id=1, re=2)
+    made = Message("old", subject="old", headers={"old": 1}, id=1, re=2, timeout_ms=3)
     for message in (made, received(made)):
         message.to_bytes()
         setattr(message, attribute, value)
@@ -157,21 +165,21 @@ def test_what_is_assigned_arrives(attribute: str, value: Any) -> None:
 @every_change
 def test_a_change_makes_messages_unequal(attribute: str, value: Any) -> None:
     """Messages are equal when all they say is equal: headers and body."""
-    message = Message("old", subject="old", headers={"old": 1}, id=1, re=2)
-    same = Message("old", subject="old", headers={"old": 1}, id=1, re=2)
+    message = Message("old", subject="old", headers={"old": 1}, id=1, re=2, timeout_ms=3)
+    same = Message("old", subject="old", headers={"old": 1}, id=1, re=2, timeout_ms=3)
     assert message == same
     setattr(same, attribute, value)
     assert message != same
     assert same != message
 
 
-@pytest.mark.parametrize("attribute", ["subject", "kind", "id", "re"])
+@pytest.mark.parametrize("attribute", ["subject", "kind", "id", "re", "timeout_ms"])
 def test_what_was_said_can_be_taken_back(attribute: str) -> None:
     """None is absent, and stands nowhere in the header block."""
-    message = Message("x", subject="s", kind="reply", id=1, re=2)
+    message = Message("x", subject="s", kind="reply", id=1, re=2, timeout_ms=3)
     setattr(message, attribute, None)
     assert getattr(received(message), attribute) is None
-    assert attribute not in parsed(received(message)).fields
+    assert attribute.removesuffix("_ms") not in parsed(received(message)).fields
 
 
 def test_the_body_cannot_be_assigned() -> None:
@@ -428,6 +436,7 @@ def test_to_buffers_is_to_bytes_in_two_parts() -> None:
     "message",
     [
         Message("text", subject="s", headers={"x": [1]}, id=1, re=2, kind="reply", more=True),
+        Message("text", kind="request", id=1, timeout_ms=2),
         Message(b"\x00", byteorder=OTHER_BYTEORDER),
         Message({"a": [1]}, encoding="utf-16-le"),
         received(Message({"a": [1]}, headers={"x": {}})),
@@ -528,12 +537,17 @@ def test_messages_take_no_weak_references() -> None:
 @pytest.mark.parametrize("length", [0, 9, 1_023, 1_024, 100_000])
 @pytest.mark.parametrize("id", [None, 1, 1_024])
 @pytest.mark.parametrize("re", [None, 7, 2**53 - 1])
-def test_numbers_are_written_last_and_in_order(length: int, id: int | None, re: int | None) -> None:
+@pytest.mark.parametrize("timeout", [None, 5, 30_000])
+def test_numbers_are_written_last_and_in_order(
+    length: int, id: int | None, re: int | None, timeout: int | None
+) -> None:
     """Whether they are large or small, and whichever of them there are."""
-    header, _body = Message(bytes(length), id=id, re=re).to_buffers()
+    message = Message(bytes(length), timeout_ms=timeout, re=re, id=id)
+    header, _body = message.to_buffers()
     numbers = f'"content-length":{length}'
     numbers += "" if id is None else f',"id":{id}'
     numbers += "" if re is None else f',"re":{re}'
+    numbers += "" if timeout is None else f',"timeout":{timeout}'
     assert header.endswith(f",{numbers}}}".encode())
 
 

@@ -115,7 +115,7 @@ def test_the_fast_path_and_the_general_parser_agree(blocks: list[bytes]) -> None
 
 @settings(max_examples=500)
 @given(
-    st.sampled_from(["", ":", '{"a":', '"id":']),
+    st.sampled_from(["", ":", '{"a":', '"id":', '"timeout":']),
     st.text("0123456789:-. ", max_size=20) | st.integers(0, 2**64).map(str),
     st.integers(0, 3),
 )
@@ -140,23 +140,24 @@ def test_the_general_parser_and_the_reference_agree(block: bytes) -> None:
         with pytest.raises(ProtocolError):
             read_any(block)
     else:
-        said, read_length, id, re = read_any(block)
-        arrived = ReceivedMessage(said, bytes(length % 100), id, re)
+        said, read_length, id, re, timeout = read_any(block)
+        arrived = ReceivedMessage(said, bytes(length % 100), id, re, timeout)
         assert exact([parsed(arrived)]) == exact([Parsed(fields, bytes(length % 100))])
         assert read_length == length
 
 
-@given(messages(plain=False), numbers(least=0), numbers(least=0), numbers(least=0))
+@given(messages(plain=False), *[numbers(least=0)] * 4)
 def test_whatever_cannot_be_written_is_known_before(
-    message: Message, length: int, id: int, re: int
+    message: Message, length: int, id: int, re: int, timeout: int
 ) -> None:
     """At every limit around its size, a header is refused alike by the check and by the writer."""
     pieces: list[bytes] = []
-    size = message.add_header_as(pieces, length, "reply", id, re, True, 65_535) - 2
+    size = message.add_header_as(pieces, length, "reply", id, re, True, 65_535, timeout) - 2
     assert len(b"".join(pieces)) == size + 2
-    for most in range(max(2, size - 70), size + 70):
-        check = functools.partial(message.check_header_as, length, "reply", id, re, True, most)
-        write = functools.partial(message.add_header_as, [], length, "reply", id, re, True, most)
+    for most in range(max(2, size - 100), size + 100):
+        said = (length, "reply", id, re, True, most, timeout)
+        check = functools.partial(message.check_header_as, *said)
+        write = functools.partial(message.add_header_as, [], *said)
         refusal = None if most >= size else ("header block", size, most)
         assert _refusal_by(check) == _refusal_by(write) == refusal
 
@@ -222,12 +223,13 @@ def test_pure_and_compiled_agree_on_every_stream(data: st.DataObject, stream: by
             "encoding": st.sampled_from(["utf-8", "ascii", "utf-16", "binary", "klingon", ""]),
             "subject": st.text() | st.just("\ud800"),
             "headers": st.dictionaries(
-                st.text() | st.just("id"), json_values() | st.just(object())
+                st.text() | st.sampled_from(["id", "timeout"]), json_values() | st.just(object())
             ),
             "byteorder": st.sampled_from(["little", "big", "middle"]),
             "kind": st.text(),
             "id": st.integers(-1, 2**53),
             "re": st.integers(-1, 2**53),
+            "timeout_ms": st.integers(-1, 2**53),
             "more": st.booleans(),
         },
     ),

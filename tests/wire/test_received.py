@@ -12,16 +12,16 @@ from telex.wire.received import ReceivedMessage, with_body
 
 
 def received(body: bytes, content_type: str) -> ReceivedMessage:
-    """Make a message as it comes from the peer, with id 5 and re 6."""
+    """Make a message as it comes from the peer, with id 5, re 6 and timeout 7."""
     fields = fields_for(sys.byteorder, content_type, "utf-8", None, "s", False)
-    return ReceivedMessage(fields, body, 5, 6)
+    return ReceivedMessage(fields, body, 5, 6, 7)
 
 
 def test_a_received_message_equals_the_one_that_was_sent() -> None:
     """Headers, numbers, body and content are those of the sender's message."""
     arrived = received(b'{"a":1}', "application/json")
-    assert arrived == Message({"a": 1}, subject="s", id=5, re=6)
-    assert (arrived.id, arrived.re, arrived.body) == (5, 6, b'{"a":1}')
+    assert arrived == Message({"a": 1}, subject="s", id=5, re=6, timeout_ms=7)
+    assert (arrived.id, arrived.re, arrived.timeout_ms, arrived.body) == (5, 6, 7, b'{"a":1}')
     assert arrived.content == {"a": 1}
 
 
@@ -44,11 +44,12 @@ def test_a_message_with_a_body_is_not_written_again() -> None:
 def test_json_is_written_once_for_the_copy_that_travels() -> None:
     """Later changes of the content do not reach the copy; headers changed before do."""
     content = [1]
-    message = Message(content, id=5, re=6, subject="s")
+    message = Message(content, id=5, re=6, timeout_ms=7, subject="s")
     message.headers["site"] = "north"
     copied = with_body(message)
     content.append(2)
-    assert copied == Message([1], id=5, re=6, subject="s", headers={"site": "north"})
+    headers = {"site": "north"}
+    assert copied == Message([1], id=5, re=6, timeout_ms=7, subject="s", headers=headers)
     assert with_body(copied) is copied
 
 

@@ -25,6 +25,7 @@ TEXTS = {
     "subject": "subject",
     "id": "id",
     "re": "re",
+    "timeout": "timeout",
 }
 """Fields that are shown as they are, by their names on the wire."""
 
@@ -141,6 +142,7 @@ def header_blocks() -> list[bytes]:
         b'{"content-length":0,"a":[1,-2.5e3,{"b":null,"c":[true,false]}],"id":12}',
         b' { "subject" : "\\ud83d\\ude00\\n\\u00e9" , "content-length" : 0, "kind":"request"}',
         '{"byteorder":"big","content-type":"text/plain","ü":"😀","re":4,"content-length":0}'.encode(),
+        b'{"x":1,"content-length":0,"id":12,"timeout":2000}',
         b'{"content-encoding":"utf-8","more":true,"x":{"content-length":3},"content-length":0}',
     ]
 

@@ -35,6 +35,7 @@ ORDER = Message(
     subject="orders.new",
     kind="request",
     id=7,
+    timeout_ms=2000,
     headers={"site": "north", "place": {"row": [1, 2]}, "attempt": 2},
     byteorder="little",
 )
@@ -159,6 +160,7 @@ def test_each_field_is_shown(path: Path) -> None:
     assert shown["header_length"] == str(len(header) - 2)
     assert shown["header"] == header[2:].decode()
     assert (shown["kind"], shown["subject"], shown["id"]) == ("request", "orders.new", "7")
+    assert shown["timeout"] == "2000"
     assert (shown["content_type"], shown["content_encoding"]) == ("application/json", "utf-8")
     assert (shown["byteorder"], shown["content_length"]) == ("little", str(len(body)))
     assert shown.fields["header.name"] == ["site", "place", "attempt"]
@@ -166,6 +168,18 @@ def test_each_field_is_shown(path: Path) -> None:
     assert bytes.fromhex(shown["content"]) == body
     assert shown["text"] == body.decode()
     assert {"re", "more", "code"}.isdisjoint(shown.fields)
+
+
+def test_a_timeout_is_shown_in_milliseconds(path: Path) -> None:
+    """Also the longest one, which no double counts more finely; and none where none was sent."""
+    messages = [Message("x", id=1, timeout_ms=timeout) for timeout in (1, 2**53 - 1, None)]
+    data = b"".join(message.to_bytes() for message in messages)
+    write_capture(path, from_client(data))
+    shown = [message.fields.get("timeout") for message in messages_in(path)]
+    assert shown == [["1"], ["9007199254740991"], None]
+    tree = run_tshark(path, "-V")
+    assert "The answer is waited for: 1 ms" in tree
+    assert "The answer is waited for: 9007199254740991 ms" in tree
 
 
 def test_text_is_shown_in_its_charset(path: Path) -> None:
@@ -183,6 +197,7 @@ FILTERS_THAT_FIND_IT = [
     'telex.subject == "orders.new"',
     'telex.subject matches "^orders[.]"',
     'telex.kind == "request" && telex.id == 7',
+    "telex.timeout <= 2000",
     "telex.content_length > 20",
     'telex.content_type == "application/json"',
     'telex.header.name == "site" && telex.header.value == "north"',
@@ -194,6 +209,7 @@ FILTERS_THAT_FIND_IT = [
 FILTERS_THAT_DO_NOT = [
     'telex.subject == "orders"',
     "telex.id == 9007199254740991",
+    "telex.timeout > 2000",
     "telex.more",
     "telex.malformed || telex.incomplete || telex.refused",
 ]

@@ -112,6 +112,7 @@ def fields_of(message: Message) -> dict[str, Any]:
         "subject": message.subject,
         "id": message.id,
         "re": message.re,
+        "timeout": message.timeout_ms,
         "more": message.more or None,
         "content-type": message.content_type,
         "content-encoding": message.encoding,

@@ -25,6 +25,7 @@ KNOWN_FIELDS: Final = (
     "subject",
     "id",
     "re",
+    "timeout",
     "more",
 )
 """The header fields of Telex; an application's own headers cannot have these names."""
@@ -50,8 +51,7 @@ def json_values() -> st.SearchStrategy[Any]:
 
 def headers() -> st.SearchStrategy[dict[str, Any]]:
     """Make an application's own headers."""
-    taken = (*KNOWN_FIELDS, "timeout")  # which is reserved
-    names = st.text(max_size=8).filter(lambda name: name not in taken)
+    names = st.text(max_size=8).filter(lambda name: name not in KNOWN_FIELDS)
     return st.dictionaries(names, json_values(), max_size=3)
 
 
@@ -65,8 +65,8 @@ def messages(
 
     ``contents`` is a strategy for the contents, which get their default content types.
     ``subjects`` is a strategy for the subjects; with ``subjects``, every message has one. With
-    ``plain=False``, messages may also have any kind, ``id``, ``re`` and ``more``: the wire format
-    allows these, but no client or server sends such messages.
+    ``plain=False``, messages may also have any kind, ``id``, ``re``, ``timeout_ms`` and ``more``:
+    the wire format allows these, but no client or server sends such messages.
 
         @given(messages(contents=st.builds(Reading), subjects=st.just("sensors.roof")))
         def test_any_reading_is_stored(message): ...
@@ -82,7 +82,8 @@ def messages(
         required["subject"] = subjects
     if not plain:
         numbers = st.integers(1, MAX_SAFE_INTEGER)
-        fields |= {"kind": st.text(max_size=8), "id": numbers, "re": numbers, "more": st.booleans()}
+        fields |= dict.fromkeys(("id", "re", "timeout_ms"), numbers)
+        fields |= {"kind": st.text(max_size=8), "more": st.booleans()}
     described = _contents_of_every_kind() if contents is None else contents.map(_natural)
     return st.builds(_message, described, st.fixed_dictionaries(required, optional=fields))
 

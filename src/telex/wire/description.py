@@ -16,8 +16,8 @@ _LONGEST_SHOWN: Final = 1_000
 """Characters of text content that are shown; the number of the others is shown instead."""
 
 
-def describe(fields: HeaderFields, body: bytes, id: i64, re: i64) -> str:
-    """Describe a message in one line; ``id`` and ``re`` are 0 where the message has none.
+def describe(fields: HeaderFields, body: bytes, id: i64, re: i64, timeout: i64) -> str:
+    """Describe a message in one line; the numbers are 0 where the message has none.
 
     What could drive a terminal is escaped: see ``telex.printable``.
     """
@@ -31,6 +31,8 @@ def describe(fields: HeaderFields, body: bytes, id: i64, re: i64) -> str:
         parts.append(f"id {id}")
     if re:
         parts.append(f"re {re}")
+    if timeout:
+        parts.append(f"timeout {timeout} ms")
     parts.extend(printable(f"{name} {value}") for name, value in fields.extra.items())
     return f"{', '.join(parts)}: {_shown_content(fields, body)}"
 

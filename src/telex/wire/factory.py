@@ -26,10 +26,10 @@ def message_of(content: object, subject: str | None = None) -> Message:
     """
     if type(content) is bytes:
         fields = _PLAIN_BYTES if subject is None else _PLAIN_BYTES.about(subject)
-        return ReceivedMessage(fields, content, 0, 0)
+        return ReceivedMessage(fields, content, 0, 0, 0)
     if type(content) is str and content.isascii():
         fields = _PLAIN_TEXT if subject is None else _PLAIN_TEXT.about(subject)
-        return ReceivedMessage(fields, content.encode("ascii"), 0, 0)
+        return ReceivedMessage(fields, content.encode("ascii"), 0, 0, 0)
     return Message(content, subject=subject)
 
 

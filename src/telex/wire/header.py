@@ -20,7 +20,7 @@ from telex.wire.header_json import MOST_SAFE_DIGITS, canonical, read_object, wri
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
-NUMBERS: Final = frozenset({"content-length", "id", "re"})
+NUMBERS: Final = frozenset({"content-length", "id", "re", "timeout"})
 """The fields that differ from message to message, and stand last in what Telex writes."""
 
 LENGTH_MEMBER: Final = b',"content-length":'
@@ -42,12 +42,10 @@ _KNOWN_FIELDS: Final = frozenset(
         "subject",
         "id",
         "re",
+        "timeout",
         "more",
     }
 )
-
-_RESERVED: Final = "timeout"
-"""The name of a header that a later version of the wire format may give a meaning."""
 
 _TOKEN: Final = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _MEDIA_TYPE: Final = patterns.compile(f"{_TOKEN}/{_TOKEN}(?:[ \\t]*;.*)?", patterns.DOTALL)
@@ -160,8 +158,6 @@ class HeaderFields:
         }
         if "extra" not in changes:
             members["checked_extra"] = self.written_extra
-        elif _RESERVED in changes["extra"] and _RESERVED not in self.extra:
-            raise _reserved()
         members.update(changes)
         return fields_for(**members)
 
@@ -213,10 +209,11 @@ class HeaderFields:
         return fields
 
 
-def read_any(block: bytes) -> tuple[HeaderFields, i64, i64, i64]:
-    """Read a header block of any valid shape: its fields, ``content-length``, ``id`` and ``re``.
+def read_any(block: bytes) -> tuple[HeaderFields, i64, i64, i64, i64]:
+    """Read a header block of any valid shape: its fields and its four numbers, in their order.
 
-    ``id`` and ``re`` are 0 when absent. Raises ProtocolError, with no offset yet.
+    They are ``content-length``, ``id``, ``re`` and ``timeout``, the last three 0 when absent.
+    Raises ProtocolError, with no offset yet.
     """
     members = read_object(block)
     if "content-length" not in members:
@@ -224,7 +221,8 @@ def read_any(block: bytes) -> tuple[HeaderFields, i64, i64, i64]:
     length = _integer(members, "content-length", 0)
     id = _integer(members, "id", 1) if "id" in members else 0
     re = _integer(members, "re", 1) if "re" in members else 0
-    return fields_from(members, block), length, id, re
+    timeout = _integer(members, "timeout", 1) if "timeout" in members else 0
+    return fields_from(members, block), length, id, re, timeout
 
 
 def _integer(members: dict[str, Any], field: str, least: int) -> int:
@@ -348,18 +346,6 @@ def _require_names(extra: dict[Any, Any]) -> None:
     for name in extra:
         if not isinstance(name, str):
             raise TypeError(f"header name {name!r} is not a string")
-
-
-def refuse_reserved(headers: dict[str, Any]) -> None:
-    """Raise ContentError for a header whose name is reserved for later versions of the format."""
-    if _RESERVED in headers:
-        raise _reserved()
-
-
-def _reserved() -> ContentError:
-    return ContentError(
-        f"header {_RESERVED!r} is reserved for the wire format; choose another name"
-    )
 
 
 def require_string(name: str, value: object) -> None:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 _ID_MEMBER: Final = b',"id":'
 _RE_MEMBER: Final = b',"re":'
+_TIMEOUT_MEMBER: Final = b',"timeout":'
 _SHORT_MEMBER: Final = 6
+_LONG_MEMBER: Final = 11
 _MOST_DIGITS: Final = 15  # so many are below 2^53 in any case
 _LARGEST_SCALE: Final = 1_000_000_000_000_000
 
@@ -44,6 +46,8 @@ _ZERO: Final = 48  # 0
 _NINE: Final = 57  # 9
 _D: Final = 100  # d
 _E: Final = 101  # e
+_H: Final = 104  # h
+_T: Final = 116  # t
 
 
 class HeaderReader:
@@ -61,7 +65,7 @@ class HeaderReader:
         self._last_block = b""
         self._last_block_size: i64 = 0
 
-    def read(self, data: bytes, start: i64, end: i64) -> tuple[HeaderFields, i64, i64, i64]:
+    def read(self, data: bytes, start: i64, end: i64) -> tuple[HeaderFields, i64, i64, i64, i64]:
         """Read the block ``data[start:end]``; returns and raises as ``header.read_any``."""
         fields = self._last_fields
         if (
@@ -69,31 +73,40 @@ class HeaderReader:
             and fields is not None
             and data[start:end] == self._last_block
         ):
-            return fields, self._last_length, 0, 0
+            return fields, self._last_length, 0, 0, 0
         if data[end - 1] != _CLOSING_BRACE:
             return read_any(data[start:end])
         id: i64 = 0
         re: i64 = 0
+        timeout: i64 = 0
         last = end - 1
         while True:
             if LOOPS_ARE_FAST:
                 value, first = number_by_loop(data, start, last)
             else:
                 value, first = number_by_search(data, start, last)
-            if value < 0:
+            if value < 0 or first - start < _LONG_MEMBER:  # compiled, a slice may not begin below 0
                 return read_any(data[start:end])
-            name = data[first - 3]
+            name: i64 = data[first - 3]
+            if name == _H:  # content-length, before which no other number stands
+                break
             if name == _D and data[first - _SHORT_MEMBER : first] == _ID_MEMBER:
                 if value == 0 or id:
                     return read_any(data[start:end])
                 id = value
+                last = first - _SHORT_MEMBER
             elif name == _E and data[first - _SHORT_MEMBER : first] == _RE_MEMBER:
                 if value == 0 or re:
                     return read_any(data[start:end])
                 re = value
+                last = first - _SHORT_MEMBER
+            elif name == _T and data[first - _LONG_MEMBER : first] == _TIMEOUT_MEMBER:
+                if value == 0 or timeout:
+                    return read_any(data[start:end])
+                timeout = value
+                last = first - _LONG_MEMBER
             else:
                 break
-            last = first - _SHORT_MEMBER
         front = data[start:first]
         is_long = first - start > LONGEST_KNOWN
         if is_long or fields is None or front != fields.front:
@@ -103,7 +116,7 @@ class HeaderReader:
             if fields is None:
                 return read_any(data[start:end])
             if is_long or fields.memory_size > _LARGEST_REMEMBERED:
-                return fields, value, id, re
+                return fields, value, id, re, timeout
             self._last_fields = fields
             self._last_block_size = 0
         elif value == self._last_length and last == end - 1:
@@ -112,7 +125,7 @@ class HeaderReader:
         else:
             self._last_block_size = 0
         self._last_length = value
-        return fields, value, id, re
+        return fields, value, id, re, timeout
 
 
 def number_by_loop(data: bytes, start: i64, last: i64) -> tuple[i64, i64]:

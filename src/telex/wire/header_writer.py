@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _PROTO_HEADER_SIZE: Final = 2
 
-_LONGEST_NUMBERS: Final = 64
-"""Bytes that no end of a header block exceeds: three numbers of 16 digits and two names."""
+_LONGEST_NUMBERS: Final = 96
+"""Bytes that no end of a header block exceeds: four numbers of 16 digits and three names."""
 
 _THOUSAND: Final = 1_000
 _MILLION: Final = 1_000_000
@@ -39,20 +39,32 @@ _BEFORE_ID: Final = [b""] * _THOUSAND
 _BEFORE_RE: Final = [b""] * _THOUSAND
 """``content-length`` up to the digits of the number that follows it, once it was needed."""
 
+_BEFORE_TIMEOUT: Final = b',"timeout":'
+
 
 def add_header(
-    pieces: list[bytes], fields: HeaderFields, length: i64, id: i64, re: i64, max_size: i64
+    pieces: list[bytes],
+    fields: HeaderFields,
+    length: i64,
+    id: i64,
+    re: i64,
+    timeout: i64,
+    max_size: i64,
 ) -> i64:
     """Add proto-header and header block to ``pieces``; return how many bytes they are.
 
-    ``id`` and ``re`` are left out when 0. Raises ContentError when an application header cannot be
-    written, and TooLargeError when the block is larger than ``max_size`` bytes.
+    ``id``, ``re`` and ``timeout`` are left out when 0. Raises ContentError when an application
+    header cannot be written, and TooLargeError when the block is larger than ``max_size`` bytes.
     """
     prefix = fields.prefix()
     first = len(pieces)
     pieces.append(b"")  # until it is known which size stands there
     pieces.append(prefix)
-    size: i64 = len(prefix) + _add_numbers(pieces, length, id, re)
+    size: i64 = len(prefix)
+    if timeout == 0:
+        size += _add_numbers(pieces, length, id, re)
+    else:
+        size += _add_with_timeout(pieces, length, id, re, timeout)
     if size > max_size:
         del pieces[first:]
         raise TooLargeError("header block", size, max_size)
@@ -60,10 +72,12 @@ def add_header(
     return size + _PROTO_HEADER_SIZE
 
 
-def check_header(fields: HeaderFields, length: i64, id: i64, re: i64, max_size: i64) -> None:
+def check_header(
+    fields: HeaderFields, length: i64, id: i64, re: i64, timeout: i64, max_size: i64
+) -> None:
     """Raise what ``add_header`` would; nearly always without writing anything."""
     if len(fields.prefix()) + _LONGEST_NUMBERS > max_size:
-        add_header([], fields, length, id, re, max_size)
+        add_header([], fields, length, id, re, timeout, max_size)
 
 
 def _add_numbers(pieces: list[bytes], length: i64, id: i64, re: i64) -> i64:
@@ -85,6 +99,14 @@ def _add_numbers(pieces: list[bytes], length: i64, id: i64, re: i64) -> i64:
             text = _BEFORE_RE[length] = _DIGITS[length] + b',"re":'
     pieces.append(text)
     return len(text) + _add_last(pieces, re or id)
+
+
+def _add_with_timeout(pieces: list[bytes], length: i64, id: i64, re: i64, timeout: i64) -> i64:
+    """Do what ``_add_numbers`` does, with a timeout behind the other numbers."""
+    size = _add_numbers(pieces, length, id, re) - 1
+    pieces[-1] = pieces[-1][:-1]  # all but what closes the block
+    pieces.append(_BEFORE_TIMEOUT)
+    return size + len(_BEFORE_TIMEOUT) + _add_last(pieces, timeout)
 
 
 def _add_last(pieces: list[bytes], number: i64) -> i64:

@@ -20,7 +20,7 @@ from telex.wire import content as contents
 from telex.wire.content import BYTES, JSON
 from telex.wire.description import describe
 from telex.wire.generics import Content
-from telex.wire.header import HeaderFields, fields_for, refuse_reserved, require_string
+from telex.wire.header import HeaderFields, fields_for, require_string
 from telex.wire.header_writer import add_header, check_header
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Message(Generic[Content]):
     ('text/plain', 'utf-8', b'Hello, wire')
     """
 
-    __slots__ = ("_body", "_content", "_fields", "_headers", "_id", "_re", "_view")
+    __slots__ = ("_body", "_content", "_fields", "_headers", "_id", "_re", "_timeout", "_view")
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class Message(Generic[Content]):
         kind: str | None = None,
         id: int | None = None,
         re: int | None = None,
+        timeout_ms: int | None = None,
         more: bool = False,
     ) -> None:
         _require_types(content_type, encoding, more)
@@ -77,12 +78,11 @@ class Message(Generic[Content]):
         if byteorder is None:
             byteorder = _NATIVE_ORDER
         fields = fields_for(byteorder, content_type, encoding, kind, subject, more, headers)
-        if headers:
-            refuse_reserved(headers)
         self._fields: HeaderFields = fields
         self._headers: dict[str, Any] | None = None
         self._id: i64 = _checked_number("id", id)
         self._re: i64 = _checked_number("re", re)
+        self._timeout: i64 = _checked_number("timeout_ms", timeout_ms)
         body, kept = _written(content, fields)
         self._body: bytes | None = body
         self._content: object = kept
@@ -220,6 +220,18 @@ class Message(Generic[Content]):
     def re(self, re: int | None) -> None:
         self._re = _checked_number("re", re)
 
+    @property
+    def timeout_ms(self) -> int | None:
+        """The ``timeout`` of a request: how long its answer is still waited for.
+
+        In milliseconds from the moment when the header arrives; 1 to 2^53-1.
+        """
+        return self._timeout or None
+
+    @timeout_ms.setter
+    def timeout_ms(self, timeout_ms: int | None) -> None:
+        self._timeout = _checked_number("timeout_ms", timeout_ms)
+
     def decode(self, type: type[T]) -> T:
         """Return the content as ``type``, for example a msgspec.Struct, dataclass or TypedDict.
 
@@ -258,7 +270,8 @@ class Message(Generic[Content]):
             if len(body) > limits.max_content_size:
                 raise TooLargeError("content", len(body), limits.max_content_size)
         pieces: list[bytes] = []
-        add_header(pieces, self._present_fields(), len(body), self._id, self._re, most)
+        fields = self._present_fields()
+        add_header(pieces, fields, len(body), self._id, self._re, self._timeout, most)
         return b"".join(pieces), body
 
     def add_header_as(
@@ -270,18 +283,26 @@ class Message(Generic[Content]):
         re: i64,
         more: bool,
         most: i64,
+        timeout: i64 = 0,
     ) -> i64:
         """Add what comes before a body of ``length`` bytes, as ``header_writer.add_header`` does.
 
         Kind and numbers are given by a conversation, and not the message's own.
         """
-        return add_header(pieces, self._fields_under(kind, more), length, id, re, most)
+        return add_header(pieces, self._fields_under(kind, more), length, id, re, timeout, most)
 
     def check_header_as(
-        self, length: i64, kind: str | None, id: i64, re: i64, more: bool, most: i64
+        self,
+        length: i64,
+        kind: str | None,
+        id: i64,
+        re: i64,
+        more: bool,
+        most: i64,
+        timeout: i64 = 0,
     ) -> None:
         """Raise what ``add_header_as`` would, and write nothing."""
-        check_header(self._fields_under(kind, more), length, id, re, most)
+        check_header(self._fields_under(kind, more), length, id, re, timeout, most)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Message):
@@ -289,6 +310,7 @@ class Message(Generic[Content]):
         return (
             self._id == other._id
             and self._re == other._re
+            and self._timeout == other._timeout
             and self.body == other.body
             and self._present_fields().is_same_as(other._present_fields())
         )
@@ -299,7 +321,7 @@ class Message(Generic[Content]):
             fields = self._present_fields()
         except ContentError as problem:
             return f"{printable(self.content_type)}, not writable: {printable(str(problem))}"
-        return describe(fields, body, self._id, self._re)
+        return describe(fields, body, self._id, self._re, self._timeout)
 
     def __repr__(self) -> str:
         return f"<Message {self}>"
@@ -317,6 +339,7 @@ class Message(Generic[Content]):
             fields.kind,
             self.id,
             self.re,
+            self.timeout_ms,
             fields.more,
         )
         return _restore, arguments
@@ -406,6 +429,7 @@ def _restore(
     kind: str | None,
     id: int | None,
     re: int | None,
+    timeout_ms: int | None,
     more: bool,
 ) -> Message:
     message = Message(
@@ -417,6 +441,7 @@ def _restore(
         kind=kind,
         id=id,
         re=re,
+        timeout_ms=timeout_ms,
         more=more,
     )
     if headers:

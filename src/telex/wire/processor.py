@@ -88,6 +88,7 @@ class MessageProcessor:
         "_ready",
         "_received",
         "_room",
+        "_timeout",
         "fields",
     )
 
@@ -108,6 +109,7 @@ class MessageProcessor:
         """The header fields of the message whose content is coming in; else None."""
         self._id: i64 = 0
         self._re: i64 = 0
+        self._timeout: i64 = 0
         # Content comes into blocks: those that are full, the one that is being filled, for how much
         # it has room (0 where it grows), how much of it is missing, and how much comes after it.
         self._blocks: list[bytes] | None = None
@@ -290,16 +292,17 @@ class MessageProcessor:
                 body = start + size
                 if body > end:
                     break
-                fields, length, id, re = reader.read(data, start, body)
+                fields, length, id, re, timeout = reader.read(data, start, body)
                 if length > max_content_size:
                     raise TooLargeError("content", length, max_content_size)
                 content_end = body + length
                 if content_end > end:
                     self._begin = self._received + position
-                    self._begin_content(fields, length, id, re, end - position)
+                    self._begin_content(fields, length, id, re, timeout, end - position)
                     self._continue_content(data, body, messages)
                     return
-                messages.append(ReceivedMessage(fields, data[body:content_end], id, re))
+                content = data[body:content_end]
+                messages.append(ReceivedMessage(fields, content, id, re, timeout))
                 position = content_end
         except ProtocolError:
             self._begin = self._received + position
@@ -325,20 +328,24 @@ class MessageProcessor:
             self._check_beginning(partial, 0)
         if len(partial) < self._header_end():
             return position
-        fields, length, id, re = self._reader.read(bytes(partial), _PROTO_HEADER_SIZE, len(partial))
+        fields, length, id, re, timeout = self._reader.read(
+            bytes(partial), _PROTO_HEADER_SIZE, len(partial)
+        )
         if length > self._max_content_size:
             raise TooLargeError("content", length, self._max_content_size)
         self._partial = None
-        self._begin_content(fields, length, id, re, len(partial) + len(data) - position)
+        came = len(partial) + len(data) - position
+        self._begin_content(fields, length, id, re, timeout, came)
         return self._continue_content(data, position, messages)
 
     def _begin_content(
-        self, fields: HeaderFields, length: i64, id: i64, re: i64, came: i64
+        self, fields: HeaderFields, length: i64, id: i64, re: i64, timeout: i64, came: i64
     ) -> None:
         """Begin the content of a message of which ``came`` bytes have come."""
         self.fields = fields
         self._id = id
         self._re = re
+        self._timeout = timeout
         self._later = length
         self._begin_block(came)
 
@@ -386,7 +393,7 @@ class MessageProcessor:
             self._begin_block(len(blocks) * _FIRST_BLOCK)  # all but the first are at least so long
             return False
         content = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        messages.append(ReceivedMessage(fields, content, self._id, self._re))
+        messages.append(ReceivedMessage(fields, content, self._id, self._re, self._timeout))
         self.fields = None
         self._body = None
         self._room = 0

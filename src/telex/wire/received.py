@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 class ReceivedMessage(Message[Any]):
     """A message of checked fields and a body. The content is decoded when it is first asked for.
 
-    ``id`` and ``re`` are 0 where the message has none.
+    ``id``, ``re`` and ``timeout`` are 0 where the message has none.
     """
 
     __slots__ = ()
 
-    def __init__(self, fields: HeaderFields, body: bytes, id: i64, re: i64) -> None:
+    def __init__(self, fields: HeaderFields, body: bytes, id: i64, re: i64, timeout: i64) -> None:
         self._fields = fields
         self._headers = None
         self._id = id
         self._re = re
+        self._timeout = timeout
         self._body = body
         self._content = NOT_DECODED
         self._view = NOT_DECODED
@@ -39,7 +40,8 @@ def with_body(message: Message) -> Message:
     """
     if message._body is not None:
         return message
-    return ReceivedMessage(message._present_fields(), message.body, message._id, message._re)
+    fields = message._present_fields()
+    return ReceivedMessage(fields, message.body, message._id, message._re, message._timeout)
 
 
 def memory_of(messages: list[Message]) -> i64:

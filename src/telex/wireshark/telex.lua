@@ -26,6 +26,8 @@ local f = {
     subject = ProtoField.string("telex.subject", "Subject"),
     id = ProtoField.uint64("telex.id", "Id"),
     re = ProtoField.uint64("telex.re", "Answers id"),
+    timeout = ProtoField.uint64(
+        "telex.timeout", "The answer is waited for", base.UNIT_STRING, { " ms" }),
     more = ProtoField.bool("telex.more", "More parts follow"),
     byteorder = ProtoField.string("telex.byteorder", "Byte order"),
     content_type = ProtoField.string("telex.content_type", "Content type"),
@@ -329,6 +331,7 @@ local KNOWN_FIELDS = {
     { name = "subject", field = f.subject, check = check_string },
     { name = "id", field = f.id, check = check_number(1), is_number = true },
     { name = "re", field = f.re, check = check_number(1), is_number = true },
+    { name = "timeout", field = f.timeout, check = check_number(1), is_number = true },
     { name = "more", field = f.more, check = check_more },
     { name = "byteorder", field = f.byteorder, check = check_byteorder },
     { name = "content-type", field = f.content_type, check = check_content_type },
