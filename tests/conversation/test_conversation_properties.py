@@ -45,6 +45,7 @@ class Asked:
         self.times_ended = 0
         self.is_given_up = False
         self.progress: list[int] = []
+        call.keeps_parts = True
         call.on_progress = self.note_progress
 
     def note_progress(self) -> None:
