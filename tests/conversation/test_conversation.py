@@ -49,7 +49,7 @@ def test_plain_messages_arrive_in_order_with_what_the_application_put_on_them() 
     """Numbers and headers of plain messages are the application's own."""
     client, server = new_client(), new_server()
     messages = [
-        Message("one", id=7, re=8, subject="s", headers={"x": 1}, more=True),
+        Message("one", id=7, re=8, subject="s", headers={"x": 1}, more=True, timeout_ms=9),
         Message(b"two" * 10_000),
         Message({"three": 3}),
     ]
@@ -58,6 +58,17 @@ def test_plain_messages_arrive_in_order_with_what_the_application_put_on_them() 
     assert carry(client, server) == messages
     server.send(messages[0])
     assert carry(server, client) == messages[:1]
+
+
+def test_a_timeout_travels_with_a_request_and_not_with_its_answer() -> None:
+    """A handler may return the request itself."""
+    client, server = new_client(), new_server()
+    call = client.request(Message("x", timeout_ms=2_500))
+    (arrived,) = carry(client, server)
+    assert (arrived.kind, arrived.timeout_ms) == ("request", 2_500)
+    server.answer(arrived.id, arrived)
+    carry(server, client)
+    assert call.reply == Message("x", kind="reply", re=1)
 
 
 def test_only_plain_messages_can_be_sent_as_they_are() -> None:

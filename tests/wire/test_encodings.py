@@ -66,12 +66,8 @@ def test_telex_reads_what_it_writes(encoding: dict[str, Any]) -> None:
 
 
 def encodings_of(kind: str) -> list[Any]:
-    """Return the vectors of a kind without a timeout, which no conversation writes, for a test."""
-    found = [
-        encoding
-        for encoding in ENCODINGS
-        if encoding["fields"].get("kind") == kind and "timeout" not in encoding["fields"]
-    ]
+    """Return the vectors of a kind, for a test."""
+    found = [encoding for encoding in ENCODINGS if encoding["fields"].get("kind") == kind]
     assert found
     return [pytest.param(encoding, id=encoding["name"]) for encoding in found]
 

@@ -71,22 +71,25 @@ class Outgoing:
         length: i64 = len(message.body)
         if length > self._max_content_size:
             raise TooLargeError("content", length, self._max_content_size)
-        message.check_header_as(length, kind, id, re, more, self._max_header_size)
+        timeout = message.timeout_ms or 0
+        message.check_header_as(length, kind, id, re, more, self._max_header_size, timeout)
 
     def write(self, message: Message, kind: str | None, id: i64, re: i64, more: bool) -> None:
         """Write a message of the application under a kind and with numbers that are not its own.
 
-        Raises ContentError, and TooLargeError before anything is written.
+        Its timeout is its own; in a reply, where it would mean nothing, it is left out. Raises
+        ContentError, and TooLargeError before anything is written.
         """
         body = message.body
         if len(body) > self._max_content_size:
             raise TooLargeError("content", len(body), self._max_content_size)
-        self._add(message, body, kind, id, re, more, self._max_header_size)
+        timeout = 0 if kind == "reply" else message.timeout_ms or 0
+        self._add(message, body, kind, id, re, more, self._max_header_size, timeout)
 
     def say(self, message: Message, kind: str, id: i64, re: i64) -> None:
         """Write a message of the conversation's own: these fit every peer, see ``greeting``."""
         before = self._size
-        self._add(message, message.body, kind, id, re, False, MAX_HEADER_BLOCK)
+        self._add(message, message.body, kind, id, re, False, MAX_HEADER_BLOCK, 0)
         self.said_itself += self._size - before
 
     def complain(self, code: str, detail: str, re: i64) -> None:
@@ -126,10 +129,13 @@ class Outgoing:
         re: i64,
         more: bool,
         max_header_size: i64,
+        timeout: i64,
     ) -> None:
         """Add a message, with its content joined to others only where that is short."""
         length: i64 = len(body)
-        size = message.add_header_as(self._small, length, kind, id, re, more, max_header_size)
+        size = message.add_header_as(
+            self._small, length, kind, id, re, more, max_header_size, timeout
+        )
         self._size += size + length
         if length < LARGE:
             self._small.append(body)
